@@ -1,0 +1,87 @@
+/** The one door to time: monotonic and wall readings, and timers, so that tests and simulation can move them. */
+
+export interface Timer {
+  cancel(): void;
+}
+
+export interface Clock {
+  /** Milliseconds that only ever grow; for durations. Stands still in a suspended machine. */
+  monotonicMs(): number;
+  /** Microseconds since the Unix epoch by the wall clock; may jump. */
+  wallMicros(): number;
+  /** Runs `act` once after `delayMs`; the timer does not keep the process alive. */
+  after(delayMs: number, act: () => void): Timer;
+}
+
+export const systemClock: Clock = {
+  monotonicMs: () => performance.now(),
+  wallMicros: () => Math.round(Date.now() * 1000 + (performance.now() % 1) * 1000),
+  after(delayMs, act) {
+    const timer = setTimeout(act, delayMs);
+    timer.unref();
+    return { cancel: () => clearTimeout(timer) };
+  },
+};
+
+/** A promise for `delayMs` from now by `clock`. */
+export function pause(clock: Clock, delayMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    clock.after(delayMs, resolve);
+  });
+}
+
+/** A clock that stands still until it is told to move; timers fire in order of their due time. */
+export class ManualClock implements Clock {
+  #monotonicMs = 0;
+  #wallMicros: number;
+  #timers: { dueMs: number; act: () => void }[] = [];
+
+  constructor(wallMicros = 1_800_000_000_000_000) {
+    this.#wallMicros = wallMicros;
+  }
+
+  monotonicMs(): number {
+    return this.#monotonicMs;
+  }
+
+  wallMicros(): number {
+    return this.#wallMicros;
+  }
+
+  after(delayMs: number, act: () => void): Timer {
+    const timer = { dueMs: this.#monotonicMs + delayMs, act };
+    this.#timers.push(timer);
+    return {
+      cancel: () => {
+        this.#timers = this.#timers.filter((other) => other !== timer);
+      },
+    };
+  }
+
+  /** Moves both readings forward and fires what fell due, earliest first. */
+  advance(ms: number): void {
+    const untilMs = this.#monotonicMs + ms;
+    for (;;) {
+      const due = this.#timers.filter((timer) => timer.dueMs <= untilMs).sort((a, b) => a.dueMs - b.dueMs)[0];
+      if (due === undefined) break;
+      this.#timers = this.#timers.filter((timer) => timer !== due);
+      this.#move(Math.max(0, due.dueMs - this.#monotonicMs));
+      due.act();
+    }
+    this.#move(untilMs - this.#monotonicMs);
+  }
+
+  /** Moves only the wall clock, as an operator or NTP does. */
+  stepWall(micros: number): void {
+    this.#wallMicros += micros;
+  }
+
+  setWall(micros: number): void {
+    this.#wallMicros = micros;
+  }
+
+  #move(ms: number): void {
+    this.#monotonicMs += ms;
+    this.#wallMicros += Math.round(ms * 1000);
+  }
+}
