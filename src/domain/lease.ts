@@ -1,0 +1,90 @@
+/** The lease id: a self-describing bearer secret, so that any replica can renew or free a lease it never saw. */
+import { hash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import type { Random } from '../std/random.ts';
+import { limits } from './limits.ts';
+import { resourceFault } from './names.ts';
+import { TOKEN_MAX, type Token } from './token.ts';
+
+export type Mode = 'exclusive' | 'shared';
+
+/** What a holder was promised; times are wall-clock milliseconds since the Unix epoch. */
+export interface Lease {
+  readonly kind: 'lease';
+  readonly leaseId: string;
+  readonly leaseRef: string;
+  readonly resources: readonly string[];
+  readonly token: Token;
+  readonly owner: string;
+  readonly mode: Mode;
+  readonly ttlMs: number;
+  readonly acquireTimeMs: number;
+  readonly expireTimeMs: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly replayed: boolean;
+}
+
+/** What a lease id says; `value` is what the nodes store and match to the letter. */
+export interface LeaseName {
+  /** 128 random bits in base64url: what makes the id unguessable. */
+  readonly secret: string;
+  readonly token: Token;
+  readonly ttlMs: number;
+  readonly resources: readonly string[];
+  readonly value: string;
+  readonly leaseRef: string;
+}
+
+const SECRET_BYTES = 16;
+const REF_LENGTH = 16;
+const VERSION = 'hf1';
+
+export function newSecret(random: Random): string {
+  return random.bytes(SECRET_BYTES).toString('base64url');
+}
+
+/** Unique per attempt: two attempts of one lease must never answer for each other. */
+export function leaseValue(secret: string, token: Token): string {
+  return `${secret}|${token}`;
+}
+
+/** The public digest of a lease value: 96 bits of SHA-256, so that views can name a lease without giving it away. */
+export function leaseRefOf(value: string): string {
+  return hash('sha256', value, 'base64url').slice(0, REF_LENGTH);
+}
+
+/** The secret and the token of a stored value. */
+export function splitValue(value: string): { secret: string; token: Token } {
+  const bar = value.indexOf('|');
+  return { secret: value.slice(0, bar), token: BigInt(value.slice(bar + 1)) };
+}
+
+/** `hf1.SECRET.TOKEN.TTL.RESOURCES.CRC`: the checksum makes a truncated or mistyped id one that does not parse. */
+export function formatLeaseId(name: Pick<LeaseName, 'secret' | 'token' | 'ttlMs' | 'resources'>): string {
+  const resources = Buffer.from(name.resources.join(' '), 'latin1').toString('base64url');
+  const body = `${VERSION}.${name.secret}.${name.token}.${name.ttlMs}.${resources}`;
+  return `${body}.${checksum(body)}`;
+}
+
+/** The parts of a lease id, or undefined when it does not parse. */
+export function parseLeaseId(leaseId: string): LeaseName | undefined {
+  if (leaseId.length > limits.leaseIdLength) return undefined;
+  const parts = leaseId.split('.');
+  if (parts.length !== 6 || parts[0] !== VERSION) return undefined;
+  const [, secret, tokenText, ttlText, packed, sum] = parts as [string, string, string, string, string, string];
+  if (!/^[A-Za-z0-9_-]{22}$/.test(secret) || !/^[1-9][0-9]{0,19}$/.test(tokenText)) return undefined;
+  if (!/^[1-9][0-9]{0,9}$/.test(ttlText)) return undefined;
+  if (checksum(leaseId.slice(0, leaseId.lastIndexOf('.'))) !== sum) return undefined;
+  const token = BigInt(tokenText);
+  if (token > TOKEN_MAX) return undefined;
+  const resources = Buffer.from(packed, 'base64url').toString('latin1').split(' ');
+  if (resources.length > limits.resourcesPerRequest) return undefined;
+  if (resources.some((resource) => resourceFault(resource) !== undefined)) return undefined;
+  const value = leaseValue(secret, token);
+  return { secret, token, ttlMs: Number(ttlText), resources, value, leaseRef: leaseRefOf(value) };
+}
+
+/** Against truncation and typing errors only: a forged id fails at the nodes, which hold the true value. */
+function checksum(body: string): string {
+  return crc32(body).toString(36);
+}

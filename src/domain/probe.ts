@@ -1,0 +1,40 @@
+/** What the path announces: void, synchronous calls that can neither throw nor wait; `control` listens. */
+
+/** How an operation ended, for counters and latencies. Never carries a lock's name: names are unbounded. */
+export type Outcome = 'granted' | 'busy' | 'renewed' | 'released' | 'gone' | 'forced' | 'read' | 'refused';
+
+export interface VoteNote {
+  readonly op: string;
+  readonly node: string;
+  /** The answer's kind, with the why of a silence: `held`, `conflict`, `silent/timeout`. */
+  readonly answer: string;
+}
+
+export interface Probe {
+  /** One lock operation ended. `waitedMs` is 0 for an immediate grant. */
+  operation(name: string, outcome: Outcome, tookMs: number, reason?: string): void;
+  /** One node answered one vote. */
+  vote(note: VoteNote): void;
+  /** A batch of operations left for a node. */
+  batch(node: string, operations: number): void;
+  /** A node changed its state. */
+  nodeState(node: string, state: string, detail: string): void;
+  /** Undos that `node` still owes a confirmation for. */
+  undosOwed(node: string, count: number): void;
+  /** Someone tried to renew or free what it does not hold. */
+  ownershipViolation(op: string): void;
+  /** Something an operator should read; key figures only, never a lease id. */
+  notice(level: 'info' | 'warn' | 'error', message: string, facts?: Record<string, unknown>): void;
+}
+
+const nothing = (): void => {};
+
+export const silentProbe: Probe = {
+  operation: nothing,
+  vote: nothing,
+  batch: nothing,
+  nodeState: nothing,
+  undosOwed: nothing,
+  ownershipViolation: nothing,
+  notice: nothing,
+};

@@ -1,0 +1,143 @@
+/** What a lock means to its callers: the questions that the edge may ask, and the answers, free of gRPC and Redis. */
+import type { Lease, LeaseName, Mode } from '../domain/lease.ts';
+import type { Refusal } from '../domain/refusals.ts';
+import type { Token } from '../domain/token.ts';
+
+/** Who asks, and whether anybody still listens for the answer. */
+export interface Caller {
+  /** The authenticated identity; empty while there is no authentication. */
+  readonly principal: string;
+  /** True once the call was cancelled or its deadline passed: a grant must then be given back. */
+  gone(): boolean;
+}
+
+/** A checked Acquire; durations in milliseconds. */
+export interface AcquireAsk {
+  readonly resources: readonly string[];
+  readonly owner: string;
+  readonly ttlMs: number;
+  readonly waitMs: number;
+  readonly mode: Mode;
+  readonly any: number;
+  readonly priority: number;
+  /** Empty: no idempotence asked. */
+  readonly requestId: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface HeartbeatAsk {
+  readonly lease: LeaseName;
+  /** Absent: the lease's own ttl. */
+  readonly ttlMs?: number;
+  /** Empty: keep what was reported before. */
+  readonly progress: string;
+}
+
+export interface ReleaseAsk {
+  readonly lease: LeaseName;
+  readonly reason: string;
+}
+
+/** One holder as others may see it; times in wall-clock milliseconds since the Unix epoch. */
+export interface HolderView {
+  readonly resource: string;
+  readonly owner: string;
+  readonly leaseRef: string;
+  readonly token: Token;
+  readonly mode: Mode;
+  readonly acquireTimeMs: number;
+  readonly expireTimeMs: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly progress: string;
+}
+
+export interface Busy {
+  readonly kind: 'busy';
+  readonly holders: readonly HolderView[];
+  readonly queueLength: number;
+  readonly position: number;
+  readonly waitElapsed: boolean;
+  /** When trying again may make sense: the holders' remaining time. */
+  readonly retryAfterMs: number;
+}
+
+export type LockState = 'free' | 'held' | 'unknown';
+
+export interface NodeOpinion {
+  readonly node: string;
+  readonly vote: 'held' | 'free' | 'silent' | 'quarantined';
+  readonly fence: Token;
+  readonly fenceClosed: boolean;
+  readonly leaseRef: string;
+  readonly remainingMs: number;
+  readonly detail: string;
+}
+
+export type EventType = 'queued' | 'granted' | 'renewed' | 'released' | 'expired' | 'lost' | 'forced';
+
+export interface LockEvent {
+  readonly type: EventType;
+  readonly timeMs: number;
+  readonly resource: string;
+  readonly owner: string;
+  readonly leaseRef: string;
+  readonly token: Token;
+  readonly reason: string;
+}
+
+export interface Inspection {
+  readonly kind: 'inspection';
+  readonly resource: string;
+  readonly state: LockState;
+  readonly holders: readonly HolderView[];
+  readonly lastToken: Token;
+  readonly source: 'live' | 'history';
+  readonly nodes: readonly NodeOpinion[];
+  readonly history: readonly LockEvent[];
+}
+
+export interface LockSummary {
+  readonly resource: string;
+  readonly state: LockState;
+  readonly holders: readonly HolderView[];
+  readonly queueLength: number;
+  readonly lastToken: Token;
+}
+
+export interface ListAsk {
+  readonly prefix: string;
+  readonly owner: string;
+  readonly pageSize: number;
+  /** The last name of the page before; empty for the first page. */
+  readonly after: string;
+}
+
+export interface ListPage {
+  readonly kind: 'page';
+  readonly locks: readonly LockSummary[];
+  /** Empty at the end. */
+  readonly next: string;
+}
+
+export interface TokenCheck {
+  readonly kind: 'check';
+  readonly current: boolean;
+  readonly lastToken: Token;
+}
+
+export interface ForceAsk {
+  readonly resource: string;
+  /** Empty: whoever holds it. */
+  readonly leaseRef: string;
+  readonly reason: string;
+}
+
+export interface Locks {
+  acquire(ask: AcquireAsk, caller: Caller): Promise<Lease | Busy | Refusal>;
+  heartbeat(ask: HeartbeatAsk): Promise<Lease | Refusal>;
+  release(ask: ReleaseAsk): Promise<{ readonly kind: 'released'; readonly released: boolean } | Refusal>;
+  inspect(resource: string, historyLimit: number): Promise<Inspection | Refusal>;
+  list(ask: ListAsk): Promise<ListPage | Refusal>;
+  checkToken(resource: string, token: Token): Promise<TokenCheck | Refusal>;
+  forceRelease(ask: ForceAsk): Promise<{ readonly kind: 'forced'; readonly freed: readonly HolderView[] } | Refusal>;
+}

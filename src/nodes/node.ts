@@ -1,0 +1,263 @@
+/**
+ * The interface of one lock node: what it may be asked, and what it may answer.
+ *
+ * A node decides alone and atomically. It answers for, against with a reason, or it is silent; `ask` never
+ * rejects. The rules below are the contract that `memory-node.ts` and `lua/` both keep (docs/guarantees.md
+ * says why each exists); one suite and one property test hold the two together.
+ *
+ * What a node remembers per resource, its RECORD:
+ *   fence    (token, state, opener): the highest token it has admitted or closed. State is `open` or why it was
+ *            closed (`released`, `forced`, `undone`); opener is the secret of the lease that opened it.
+ *   holder   at most one (this release): value, leaseRef, owner, expiry, binding, card, progress, marker key.
+ *   history  a ring of the last `limits.historyPerResource` events.
+ * and per node: request MARKERS (key -> value, digest, live or ended and why) and the META (see AdminOp).
+ * All times are the node's own wall clock in microseconds (`now`), read once for each batch.
+ *
+ * BEFORE every vote operation (each but `look`, `list`, `sweep`, `ping`) in this order:
+ *   1. Another schema, cluster fingerprint, node id or longest ttl in the meta: silent `config`. Meta missing or
+ *      of another process run: silent `amnesia`. `suspectUntil` > now: silent `suspect` (a suspicion further
+ *      away than one longest ttl is cut to that). `look`, `list` and `sweep` are not stopped by suspicion, and
+ *      `release` and `force` neither by suspicion nor by amnesia, for letting go is always safe; but where the
+ *      meta is missing or of another run, a `release` or `force` that matched nothing (it has run all the same)
+ *      answers silent `amnesia`: what a forgetful node does not hold proves nothing.
+ *   2. For each named resource: an expiry further away than the longest ttl is cut to now + longest ttl; a
+ *      holder whose expiry <= now is forgotten: event `expired`, its marker is ended with why `expired`, the
+ *      fence stays as it is. What step 2 changed is kept even if the operation is then refused.
+ */
+import type { LostWhy } from '../domain/refusals.ts';
+import type { Token } from '../domain/token.ts';
+
+/** Version of everything a node stores; a node that bears another is refused (docs/versioning.md). */
+export const SCHEMA = 1;
+
+/**
+ * HOLD (Acquire). Decided over all `resources` together, all or none, in this order:
+ *   a. `marker` given and known with another value, not ended-and-past-its-time:
+ *        another digest                       -> mismatch
+ *        ended                                -> ended(value, why)
+ *        live, and held here by that value    -> binding + 1, replay(holder), unless the known value has the same
+ *                                                secret as this one (an earlier attempt of ours): then go on at b
+ *        live, but nobody holds that value    -> ended(value, `unknown`)
+ *   b. exactly `value` holds every resource   -> dup
+ *   c. any resource has a holder (or, partly, this value) -> conflict(the holders, in the order of `resources`)
+ *   d. for each resource: no fence and token <= floor, or token < fence, or token = fence when that is closed or
+ *      was opened by another secret           -> stale(the highest such fence or floor over all resources)
+ *   e. for any resource: token > max(now + lead, fence + slack, seen + slack); no fence counts as 0
+ *                                             -> ahead
+ *   f. else: it holds all (binding 0, expiry now + ttl), each fence = (token, open, secret), event `held`, the
+ *      marker (if given) is live with this value and digest -> held
+ */
+export interface HoldOp {
+  readonly kind: 'hold';
+  readonly secret: string;
+  readonly token: Token;
+  /** `secret|token`: unique per attempt. */
+  readonly value: string;
+  readonly leaseRef: string;
+  readonly resources: readonly string[];
+  readonly ttlMs: number;
+  readonly owner: string;
+  /** JSON that nodes keep and return unread, except for its `resources` in `force`. */
+  readonly card: string;
+  /** The fence that refused the previous attempt, 0 when there was none. */
+  readonly seen: Token;
+  readonly marker?: Marker;
+}
+
+/** A request id on a node: the key is a hash of who asked, the digest one of what was asked. */
+export interface Marker {
+  readonly key: string;
+  readonly digest: string;
+}
+
+/**
+ * RENEW (first half of Heartbeat): never an acquire. Exactly `value` holds every resource: each expiry becomes
+ * max(expiry, now + ttl), progress (if given) is replaced, event `renewed` (which replaces a newest event that
+ * is `renewed` of the same lease) -> extended(holder of the first resource). Otherwise nothing changes
+ * -> missing(why), why being read from the newest event of this leaseRef in the first resource's history:
+ * released, forced or undone (told as released), expired, otherwise unknown.
+ */
+export interface RenewOp {
+  readonly kind: 'renew';
+  readonly value: string;
+  readonly leaseRef: string;
+  readonly token: Token;
+  readonly resources: readonly string[];
+  readonly ttlMs: number;
+  readonly progress?: string;
+}
+
+/**
+ * REPAIR (second half of Heartbeat, sent only after another node matched): rules b, c and d of HOLD, not a, e;
+ * then as HOLD f with the given binding, progress and marker key (a marker with a key that is unknown here is
+ * written live; one that is known stays) -> held. Event `renewed`.
+ */
+export interface RepairOp {
+  readonly kind: 'repair';
+  readonly secret: string;
+  readonly token: Token;
+  readonly value: string;
+  readonly leaseRef: string;
+  readonly resources: readonly string[];
+  readonly ttlMs: number;
+  readonly owner: string;
+  readonly card: string;
+  readonly binding: number;
+  readonly progress: string;
+  readonly marker?: Marker;
+}
+
+/**
+ * RELEASE and undo. For each resource whose holder is exactly `value`, and whose binding is <= `binding` when
+ * one is given: the holder goes, the fence becomes (token, why) unless it is higher; event `why` with `reason`.
+ * Deletion is the first write: a node whose memory is full must still let go. The marker of the holder is then
+ * ended with why (`released`, `forced`), or, when why is `undone`, deleted.
+ * A resource that did not match: `closing` false: nothing changes. `closing` true: nothing changes if somebody
+ * holds `value` with a newer binding; else the fence is raised to (token, why) if it is lower, or equal and
+ * opened by this very secret; if it is equal and opened by another secret, or higher, it stays; without a fence
+ * it is written when token > floor. No close raises a fence above max(now + lead, fence + slack, seen + slack):
+ * then it stays. A given `markerKey` whose marker holds `value` is deleted when why is `undone`.
+ * -> released(matched: any resource matched).
+ */
+export interface ReleaseOp {
+  readonly kind: 'release';
+  readonly secret: string;
+  readonly token: Token;
+  readonly value: string;
+  readonly leaseRef: string;
+  readonly resources: readonly string[];
+  readonly owner: string;
+  readonly why: ClosedWhy;
+  readonly reason: string;
+  readonly closing: boolean;
+  readonly binding?: number;
+  readonly seen: Token;
+  readonly markerKey?: string;
+}
+
+export type ClosedWhy = 'released' | 'forced' | 'undone';
+
+/**
+ * FORCE: the holder of `resource` (any, or the one with `leaseRef` when that is not empty) loses everything
+ * named in its card's `resources` that it holds here, as RELEASE does on a match, with why `forced`.
+ * -> forced(the holder before, with its value; null when nothing matched).
+ */
+export interface ForceOp {
+  readonly kind: 'force';
+  readonly resource: string;
+  readonly leaseRef: string;
+  readonly reason: string;
+}
+
+/** LOOK: a read of one resource; changes nothing, an expired holder is left out. `history`: how many events, newest first. */
+export interface LookOp {
+  readonly kind: 'look';
+  readonly resource: string;
+  readonly history: number;
+}
+
+/** LIST: up to `limit` known names after `after` with `prefix`, in byte order, each as `look` without history. */
+export interface ListOp {
+  readonly kind: 'list';
+  readonly prefix: string;
+  readonly after: string;
+  readonly limit: number;
+}
+
+/**
+ * SWEEP: of up to `limit` names after `after`: forgets expired holders as step 2; drops a record without a holder
+ * whose fence is older than `fenceAgeMicros` (token + age < now) and raises the floor to that token in the same
+ * script. -> swept(next: the last name seen, '' at the end; expired, dropped: how many).
+ */
+export interface SweepOp {
+  readonly kind: 'sweep';
+  readonly after: string;
+  readonly limit: number;
+}
+
+/** PING: answers with the node's time if it may vote; what probes send. */
+export interface PingOp {
+  readonly kind: 'ping';
+}
+
+export type NodeOp = HoldOp | RenewOp | RepairOp | ReleaseOp | ForceOp | LookOp | ListOp | SweepOp | PingOp;
+
+/** One holder as one node sees it. The value is left out: it is the secret half of a lease id. */
+export interface NodeHolder {
+  readonly leaseRef: string;
+  readonly token: Token;
+  readonly owner: string;
+  readonly remainingMs: number;
+  readonly card: string;
+  readonly binding: number;
+  readonly progress: string;
+}
+
+export type NodeEventType = 'held' | 'renewed' | 'undone' | 'released' | 'expired' | 'forced';
+
+export interface NodeEvent {
+  readonly type: NodeEventType;
+  readonly timeMicros: number;
+  readonly token: Token;
+  readonly leaseRef: string;
+  readonly owner: string;
+  readonly reason: string;
+}
+
+export type SilentWhy =
+  | 'timeout'
+  | 'unreachable'
+  | 'amnesia'
+  | 'config'
+  | 'suspect'
+  | 'refused'
+  | 'full'
+  | 'overloaded'
+  | 'error';
+
+export interface NodeView {
+  readonly resource: string;
+  readonly holder?: NodeHolder;
+  readonly fence?: { readonly token: Token; readonly state: 'open' | ClosedWhy };
+  readonly history: readonly NodeEvent[];
+}
+
+export type Answer =
+  | { readonly kind: 'held' }
+  | { readonly kind: 'dup' }
+  | { readonly kind: 'replay'; readonly value: string; readonly holder: NodeHolder }
+  | { readonly kind: 'ended'; readonly value: string; readonly why: LostWhy }
+  | { readonly kind: 'mismatch' }
+  | { readonly kind: 'conflict'; readonly holders: readonly NodeHolder[] }
+  | { readonly kind: 'stale'; readonly fence: Token }
+  | { readonly kind: 'ahead'; readonly nowMicros: number }
+  | { readonly kind: 'extended'; readonly holder: NodeHolder; readonly markerKey: string; readonly markerDigest: string }
+  | { readonly kind: 'missing'; readonly why: LostWhy }
+  | { readonly kind: 'released'; readonly matched: boolean }
+  | { readonly kind: 'forced'; readonly value: string; readonly holder: NodeHolder | null }
+  | { readonly kind: 'seen'; readonly view: NodeView | null }
+  | { readonly kind: 'listed'; readonly views: readonly NodeView[]; readonly more: boolean }
+  | { readonly kind: 'swept'; readonly next: string; readonly expired: number; readonly dropped: number }
+  | { readonly kind: 'pong'; readonly nowMicros: number }
+  | Silent;
+
+export interface Silent {
+  readonly kind: 'silent';
+  readonly why: SilentWhy;
+  readonly detail: string;
+}
+
+/** Who a voter is supposed to be; sent with every batch and compared with the node's meta in the same script. */
+export interface Stamp {
+  readonly runId: string;
+  readonly nodeId: string;
+  readonly cluster: string;
+  readonly longestTtlMs: number;
+}
+
+/** One independent voter. */
+export interface LockNode {
+  readonly id: string;
+  /** Never rejects; `silent` when the node may not or did not vote within the deadline. */
+  ask(op: NodeOp): Promise<Answer>;
+}
