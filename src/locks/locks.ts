@@ -139,5 +139,7 @@ export interface Locks {
   inspect(resource: string, historyLimit: number): Promise<Inspection | Refusal>;
   list(ask: ListAsk): Promise<ListPage | Refusal>;
   checkToken(resource: string, token: Token): Promise<TokenCheck | Refusal>;
-  forceRelease(ask: ForceAsk): Promise<{ readonly kind: 'forced'; readonly freed: readonly HolderView[] } | Refusal>;
+  forceRelease(
+    ask: ForceAsk,
+  ): Promise<{ readonly kind: 'forced'; readonly freed: readonly HolderView[] } | Refusal>;
 }

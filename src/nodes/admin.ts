@@ -6,6 +6,7 @@
  * caller saw on this very connection.
  */
 import type { Token } from '../domain/token.ts';
+import type { ClosedWhy } from './node.ts';
 
 export interface Meta {
   readonly schema: number;
@@ -35,7 +36,7 @@ export interface Quarantine {
 export interface FenceEntry {
   readonly resource: string;
   readonly token: Token;
-  readonly state: string;
+  readonly state: 'open' | ClosedWhy;
   readonly opener: string;
 }
 
@@ -46,13 +47,24 @@ export type AdminOp =
   /** Reads meta and quarantine. */
   | { readonly kind: 'read' }
   /** Puts a quarantine unless one of this run id stands, or a meta of this run id does. Answers what stands. */
-  | { readonly kind: 'quarantine'; readonly runId: string; readonly id: string; readonly why: string; readonly longestTtlMs: number }
+  | {
+      readonly kind: 'quarantine';
+      readonly runId: string;
+      readonly id: string;
+      readonly why: string;
+      readonly longestTtlMs: number;
+    }
   /** Ends the quarantine: writes meta iff the quarantine is still (runId, quarantineId). Keeps a higher own floor. */
   | { readonly kind: 'create'; readonly quarantineId: string; readonly meta: NewMeta }
   /** Writes meta iff there is neither a meta nor a quarantine. */
   | { readonly kind: 'bootstrap'; readonly meta: NewMeta }
   /** Moves a durable meta of `previousRunId` to this run: its last run lost nothing. */
-  | { readonly kind: 'inherit'; readonly previousRunId: string; readonly runId: string; readonly durable: boolean }
+  | {
+      readonly kind: 'inherit';
+      readonly previousRunId: string;
+      readonly runId: string;
+      readonly durable: boolean;
+    }
   /** Records whether this run flushes every write. */
   | { readonly kind: 'durable'; readonly runId: string; readonly durable: boolean }
   /** Suspects the node's clock until now + its longest ttl. */
@@ -68,16 +80,32 @@ export type AdminOp =
       readonly floor: Token;
     }
   /** `config adopt`, old list: no proposer of the old cluster may use this node again; fences stay readable. */
-  | { readonly kind: 'retire'; readonly runId: string; readonly oldCluster: string; readonly newCluster: string }
+  | {
+      readonly kind: 'retire';
+      readonly runId: string;
+      readonly oldCluster: string;
+      readonly newCluster: string;
+    }
   /** `config adopt`, new list: replaces whatever meta there is by a quarantine that owes no takeover. */
-  | { readonly kind: 'adopt'; readonly runId: string; readonly id: string; readonly why: string; readonly longestTtlMs: number };
+  | {
+      readonly kind: 'adopt';
+      readonly runId: string;
+      readonly id: string;
+      readonly why: string;
+      readonly longestTtlMs: number;
+    };
 
 export type AdminAnswer =
   | { readonly kind: 'state'; readonly meta?: Meta; readonly quarantine?: Quarantine }
   | { readonly kind: 'done' }
   /** The comparison failed: somebody else was first, or the node restarted. */
   | { readonly kind: 'lost'; readonly detail: string }
-  | { readonly kind: 'fences'; readonly entries: readonly FenceEntry[]; readonly next: string; readonly floor: Token }
+  | {
+      readonly kind: 'fences';
+      readonly entries: readonly FenceEntry[];
+      readonly next: string;
+      readonly floor: Token;
+    }
   | { readonly kind: 'failed'; readonly detail: string };
 
 /** What the process behind a connection says of itself (INFO, CONFIG). */

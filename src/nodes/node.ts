@@ -113,9 +113,8 @@ export interface RepairOp {
  * Deletion is the first write: a node whose memory is full must still let go. The marker of the holder is then
  * ended with why (`released`, `forced`), or, when why is `undone`, deleted.
  * A resource that did not match: `closing` false: nothing changes. `closing` true: nothing changes if somebody
- * holds `value` with a newer binding; else the fence is raised to (token, why) if it is lower, or equal and
- * opened by this very secret; if it is equal and opened by another secret, or higher, it stays; without a fence
- * it is written when token > floor. No close raises a fence above max(now + lead, fence + slack, seen + slack):
+ * holds `value` with a newer binding; else the fence is raised to (token, why) if it is lower, or equal, still
+ * open and opened by this very secret; otherwise it stays; without a fence it is written when token > floor. No close raises a fence above max(now + lead, fence + slack, seen + slack):
  * then it stays. A given `markerKey` whose marker holds `value` is deleted when why is `undone`.
  * -> released(matched: any resource matched).
  */
@@ -184,6 +183,7 @@ export type NodeOp = HoldOp | RenewOp | RepairOp | ReleaseOp | ForceOp | LookOp 
 
 /** One holder as one node sees it. The value is left out: it is the secret half of a lease id. */
 export interface NodeHolder {
+  readonly resource: string;
   readonly leaseRef: string;
   readonly token: Token;
   readonly owner: string;
@@ -231,7 +231,12 @@ export type Answer =
   | { readonly kind: 'conflict'; readonly holders: readonly NodeHolder[] }
   | { readonly kind: 'stale'; readonly fence: Token }
   | { readonly kind: 'ahead'; readonly nowMicros: number }
-  | { readonly kind: 'extended'; readonly holder: NodeHolder; readonly markerKey: string; readonly markerDigest: string }
+  | {
+      readonly kind: 'extended';
+      readonly holder: NodeHolder;
+      readonly markerKey: string;
+      readonly markerDigest: string;
+    }
   | { readonly kind: 'missing'; readonly why: LostWhy }
   | { readonly kind: 'released'; readonly matched: boolean }
   | { readonly kind: 'forced'; readonly value: string; readonly holder: NodeHolder | null }

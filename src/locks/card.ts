@@ -1,0 +1,62 @@
+/** The card: what nodes keep of a holder for others to read, and never read themselves. */
+import type { Lease, Mode } from '../domain/lease.ts';
+import type { NodeHolder } from '../nodes/node.ts';
+import type { AcquireAsk, HolderView } from './locks.ts';
+
+interface Card {
+  readonly resources: readonly string[];
+  readonly mode: Mode;
+  readonly ttlMs: number;
+  readonly acquireTimeMs: number;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export function writeCard(ask: AcquireAsk, acquireTimeMs: number): string {
+  const card: Card = {
+    resources: ask.resources,
+    mode: ask.mode,
+    ttlMs: ask.ttlMs,
+    acquireTimeMs: Math.round(acquireTimeMs),
+    labels: ask.labels,
+  };
+  return JSON.stringify(card);
+}
+
+export function readCard(text: string): Card {
+  return JSON.parse(text) as Card;
+}
+
+/** What others may see of a holder; `nowMs` is our wall clock, by which its end is told. */
+export function viewOf(holder: NodeHolder, nowMs: number): HolderView {
+  const card = readCard(holder.card);
+  return {
+    resource: holder.resource,
+    owner: holder.owner,
+    leaseRef: holder.leaseRef,
+    token: holder.token,
+    mode: card.mode,
+    acquireTimeMs: card.acquireTimeMs,
+    expireTimeMs: nowMs + holder.remainingMs,
+    labels: card.labels,
+    progress: holder.progress,
+  };
+}
+
+/** The lease as its own holder sees it, from what a node keeps of it. */
+export function leaseOf(
+  holder: NodeHolder,
+  more: Pick<Lease, 'leaseId' | 'ttlMs' | 'expireTimeMs' | 'replayed'>,
+): Lease {
+  const card = readCard(holder.card);
+  return {
+    kind: 'lease',
+    leaseRef: holder.leaseRef,
+    resources: card.resources,
+    token: holder.token,
+    owner: holder.owner,
+    mode: card.mode,
+    acquireTimeMs: card.acquireTimeMs,
+    labels: card.labels,
+    ...more,
+  };
+}

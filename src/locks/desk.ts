@@ -1,0 +1,60 @@
+/** The desk: hands each question to the file that knows its answer, and announces how it ended. */
+import { formatLeaseId } from '../domain/lease.ts';
+import type { Outcome, Probe } from '../domain/probe.ts';
+import type { Refusal } from '../domain/refusals.ts';
+import type { Quorum } from '../quorum/quorum.ts';
+import type { Random } from '../std/random.ts';
+import { acquire } from './acquire.ts';
+import { heartbeat } from './heartbeat.ts';
+import { checkToken, inspect, list } from './inspect.ts';
+import type { Locks } from './locks.ts';
+import { forceRelease, release } from './release.ts';
+
+export interface DeskOptions {
+  readonly quorum: Quorum;
+  readonly random: Random;
+  readonly probe: Probe;
+}
+
+type Answered = { readonly kind: string } | Refusal;
+
+export function makeLocks({ quorum, random, probe }: DeskOptions): Locks {
+  async function told<A extends Answered>(name: string, outcomeOf: (answer: A) => Outcome, act: Promise<A>) {
+    const startedMs = quorum.clock.monotonicMs();
+    const answer = await act;
+    const tookMs = quorum.clock.monotonicMs() - startedMs;
+    if (answer.kind === 'refusal') {
+      const { reason, metadata } = answer as Refusal;
+      probe.operation(name, 'refused', tookMs, reason);
+      // A lease that no node has ever known, or one that somebody else freed: the caller acts on what is not its own.
+      if (reason === 'LEASE_LOST' && metadata.why === 'unknown') probe.ownershipViolation(name);
+    } else {
+      probe.operation(name, outcomeOf(answer), tookMs);
+    }
+    return answer;
+  }
+
+  return {
+    acquire: (ask, caller) =>
+      told(
+        'acquire',
+        ({ kind }) => (kind === 'lease' ? 'granted' : 'busy'),
+        acquire(quorum, random, ask, caller),
+      ),
+    heartbeat: (ask) => told('heartbeat', () => 'renewed', heartbeat(quorum, ask, formatLeaseId(ask.lease))),
+    async release(ask) {
+      const answer = await told(
+        'release',
+        (ended) => ('released' in ended && ended.released ? 'released' : 'gone'),
+        release(quorum, ask),
+      );
+      if (answer.kind === 'released' && !answer.released) probe.ownershipViolation('release');
+      return answer;
+    },
+    inspect: (resource, historyLimit) =>
+      told('inspect', () => 'read', inspect(quorum, resource, historyLimit)),
+    list: (ask) => told('list', () => 'read', list(quorum, ask)),
+    checkToken: (resource, token) => told('check_token', () => 'read', checkToken(quorum, resource, token)),
+    forceRelease: (ask) => told('force_release', () => 'forced', forceRelease(quorum, ask)),
+  };
+}

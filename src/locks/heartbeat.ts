@@ -1,0 +1,129 @@
+/** Heartbeat: renews what a node still holds, repairs the nodes that lack it, and never acquires. */
+import type { Lease } from '../domain/lease.ts';
+import { type LostWhy, leaseLost, noQuorum, type Refusal } from '../domain/refusals.ts';
+import { NO_TOKEN } from '../domain/token.ts';
+import type { Answer, ReleaseOp, RenewOp, RepairOp } from '../nodes/node.ts';
+import { answeredCount, type Reply } from '../quorum/ballot.ts';
+import type { Quorum } from '../quorum/quorum.ts';
+import { backedMs, leftMs, Stopwatch } from '../quorum/validity.ts';
+import { leaseOf } from './card.ts';
+import type { HeartbeatAsk } from './locks.ts';
+
+type Extended = Extract<Answer, { kind: 'extended' }>;
+
+const isFor = (answer: Answer): boolean => answer.kind === 'extended';
+
+export async function heartbeat(
+  quorum: Quorum,
+  ask: HeartbeatAsk,
+  leaseId: string,
+): Promise<Lease | Refusal> {
+  const watch = new Stopwatch(quorum.clock);
+  const { lease } = ask;
+  const ttlMs = ask.ttlMs ?? lease.ttlMs;
+  const op: RenewOp = {
+    kind: 'renew',
+    value: lease.value,
+    leaseRef: lease.leaseRef,
+    token: lease.token,
+    resources: lease.resources,
+    ttlMs,
+    ...(ask.progress === '' ? {} : { progress: ask.progress }),
+  };
+  const ballot = await quorum.votes.vote(op, isFor);
+  if (!ballot.carried) await ballot.complete;
+  const match = ballot.answers.find((answer): answer is Extended => answer?.kind === 'extended');
+  if (match === undefined) return nobodyMatched(quorum, ballot.answers);
+
+  const repairs = ballot.complete.then(() => repair(quorum, ask, match, ttlMs, ballot.answers));
+  // A majority was extended: the rest is repaired behind the caller's back.
+  const repaired = ballot.carried ? [] : await repairs;
+  const backed = backedMs([...extensions(ballot.answers), ...repaired.map(() => ttlMs)], quorum.majority);
+  if (leftMs(backed, watch.elapsedMs()) > 0) {
+    return leaseOf(match.holder, {
+      leaseId,
+      ttlMs,
+      expireTimeMs: watch.startedWallMs + leftMs(backed, 0),
+      replayed: false,
+    });
+  }
+  return notBacked(quorum, ask, match, ballot.answers, repaired.length);
+}
+
+function extensions(replies: readonly (Reply | undefined)[]): number[] {
+  return replies.flatMap((reply) => (reply?.kind === 'extended' ? [reply.holder.remainingMs] : []));
+}
+
+/** Sent only after a match, which proves the lease genuine; answers the nodes that hold it again. */
+async function repair(
+  quorum: Quorum,
+  { lease, progress }: HeartbeatAsk,
+  match: Extended,
+  ttlMs: number,
+  replies: readonly (Reply | undefined)[],
+): Promise<readonly number[]> {
+  const missing = replies.flatMap((reply, index) => (reply?.kind === 'missing' ? [index] : []));
+  if (missing.length === 0) return [];
+  const op: RepairOp = {
+    kind: 'repair',
+    secret: lease.secret,
+    token: lease.token,
+    value: lease.value,
+    leaseRef: lease.leaseRef,
+    resources: lease.resources,
+    ttlMs,
+    owner: match.holder.owner,
+    card: match.holder.card,
+    binding: match.holder.binding,
+    progress: progress === '' ? match.holder.progress : progress,
+    ...(match.markerKey === '' ? {} : { marker: { key: match.markerKey, digest: match.markerDigest } }),
+  };
+  const answers = await Promise.all(missing.map((index) => quorum.votes.nodes[index]!.ask(op)));
+  return missing.filter((_, at) => answers[at]!.kind === 'held' || answers[at]!.kind === 'dup');
+}
+
+/** Some node holds it, yet no majority does: lost if the answering nodes say so, unknown if they are too few. */
+function notBacked(
+  quorum: Quorum,
+  { lease }: HeartbeatAsk,
+  match: Extended,
+  replies: readonly (Reply | undefined)[],
+  repaired: number,
+): Refusal {
+  const silent = quorum.size - answeredCount(replies);
+  const mine = extensions(replies).length + repaired;
+  if (mine + silent >= quorum.majority) {
+    return noQuorum(answeredCount(replies), quorum.size, quorum.retryAfterMs, 'the lease may still stand');
+  }
+  // What is left of it would only stand in others' way.
+  const op: ReleaseOp = {
+    kind: 'release',
+    secret: lease.secret,
+    token: lease.token,
+    value: lease.value,
+    leaseRef: lease.leaseRef,
+    resources: lease.resources,
+    owner: match.holder.owner,
+    why: 'undone',
+    reason: 'lost its majority',
+    closing: true,
+    seen: NO_TOKEN,
+  };
+  void quorum.undo.send(
+    op,
+    replies.map((_, index) => index),
+  );
+  return leaseLost(whyOf(replies, 'expired'));
+}
+
+function nobodyMatched(quorum: Quorum, replies: readonly (Reply | undefined)[]): Refusal {
+  const answered = answeredCount(replies);
+  if (answered < quorum.majority) return noQuorum(answered, quorum.size, quorum.retryAfterMs);
+  return leaseLost(whyOf(replies, 'unknown'));
+}
+
+/** The most telling reason that any node gave: force leaves a trace at fewer nodes than time does. */
+function whyOf(replies: readonly (Reply | undefined)[], otherwise: LostWhy): LostWhy {
+  const given = replies.flatMap((reply) => (reply?.kind === 'missing' ? [reply.why] : []));
+  return (['forced', 'released', 'expired'] as const).find((why) => given.includes(why)) ?? otherwise;
+}

@@ -1,0 +1,105 @@
+/** Release and ForceRelease: frees exactly one lease, and shuts the door behind its token. */
+
+import { splitValue } from '../domain/lease.ts';
+import { noQuorum, type Refusal } from '../domain/refusals.ts';
+import { NO_TOKEN } from '../domain/token.ts';
+import type { Answer, ForceOp, NodeHolder, ReleaseOp } from '../nodes/node.ts';
+import { answeredCount, isSilent, type Reply } from '../quorum/ballot.ts';
+import type { Quorum } from '../quorum/quorum.ts';
+import { readCard, viewOf } from './card.ts';
+import type { ForceAsk, HolderView, ReleaseAsk } from './locks.ts';
+
+export type Released = { readonly kind: 'released'; readonly released: boolean };
+
+const executed = (answer: Answer): boolean => answer.kind === 'released';
+const matched = (reply: Reply | undefined): boolean => reply?.kind === 'released' && reply.matched;
+
+export async function release(quorum: Quorum, { lease, reason }: ReleaseAsk): Promise<Released | Refusal> {
+  const op: ReleaseOp = {
+    kind: 'release',
+    secret: lease.secret,
+    token: lease.token,
+    value: lease.value,
+    leaseRef: lease.leaseRef,
+    resources: lease.resources,
+    owner: '',
+    why: 'released',
+    reason,
+    // Until one node has matched, the id may be forged, and a forged id must move no fence.
+    closing: false,
+    seen: NO_TOKEN,
+  };
+  const ballot = await quorum.votes.vote(op, executed);
+  if (!ballot.answers.some(matched)) await ballot.complete;
+  const genuine = ballot.answers.some(matched);
+  void ballot.complete.then(() => finish(quorum, op, ballot.answers));
+  if (ballot.carried) return { kind: 'released', released: genuine };
+  return noQuorum(answeredCount(ballot.answers), quorum.size, quorum.retryAfterMs, 'the release is retried');
+}
+
+/**
+ * After the last answer: nodes that did not match are closed once another did; nodes that were silent are told until
+ * they confirm, without closing while nobody has matched.
+ */
+function finish(quorum: Quorum, op: ReleaseOp, replies: readonly (Reply | undefined)[]): void {
+  const genuine = replies.some(matched);
+  const closing: ReleaseOp = genuine ? { ...op, closing: true } : op;
+  const unmatched = replies.flatMap((reply, index) => (executedBy(reply) && !matched(reply) ? [index] : []));
+  if (genuine && unmatched.length > 0) void quorum.undo.send(closing, unmatched);
+  replies.forEach((reply, index) => {
+    if (isSilent(reply)) quorum.undo.owe(closing, index);
+  });
+}
+
+function executedBy(reply: Reply | undefined): boolean {
+  return reply?.kind === 'released';
+}
+
+export type Forced = { readonly kind: 'forced'; readonly freed: readonly HolderView[] };
+
+export async function forceRelease(quorum: Quorum, ask: ForceAsk): Promise<Forced | Refusal> {
+  const op: ForceOp = { kind: 'force', resource: ask.resource, leaseRef: ask.leaseRef, reason: ask.reason };
+  const answers = await quorum.votes.all(op);
+  const freed = new Map<string, NodeHolder>();
+  for (const answer of answers) {
+    if (answer.kind === 'forced' && answer.holder !== null) freed.set(answer.value, answer.holder);
+  }
+  for (const [value, holder] of freed) closeElsewhere(quorum, value, holder, ask.reason, answers);
+  const answered = answeredCount(answers);
+  if (answered < quorum.majority) {
+    return noQuorum(answered, quorum.size, quorum.retryAfterMs, 'the nodes that answered have let go');
+  }
+  const nowMs = quorum.clock.wallMicros() / 1000;
+  const views = [...freed.values()].flatMap((holder) =>
+    readCard(holder.card).resources.map((resource) => viewOf({ ...holder, resource }, nowMs)),
+  );
+  return { kind: 'forced', freed: views };
+}
+
+/** The value came from a node and goes to nodes only: it never leaves the service. */
+function closeElsewhere(
+  quorum: Quorum,
+  value: string,
+  holder: NodeHolder,
+  reason: string,
+  answers: readonly Answer[],
+): void {
+  const { secret, token } = splitValue(value);
+  const op: ReleaseOp = {
+    kind: 'release',
+    secret,
+    token,
+    value,
+    leaseRef: holder.leaseRef,
+    resources: readCard(holder.card).resources,
+    owner: holder.owner,
+    why: 'forced',
+    reason,
+    closing: true,
+    seen: NO_TOKEN,
+  };
+  const others = answers.flatMap((answer, index) =>
+    answer.kind === 'forced' && answer.value === value ? [] : [index],
+  );
+  void quorum.undo.send(op, others);
+}

@@ -1,0 +1,206 @@
+/** One Redis server as a voter: a connection that never replays a command, and one script for each tick's votes. */
+import { Redis, type RedisOptions } from 'ioredis';
+import { type Probe, silentProbe } from '../domain/probe.ts';
+import { type Clock, pause } from '../std/clock.ts';
+import type { AdminAnswer, AdminOp, NodeFacts } from './admin.ts';
+import { adminText, factsOf, parseAdmin } from './admin-wire.ts';
+import { Batch } from './batch.ts';
+import { ClockWatch } from './clock-watch.ts';
+import { keyList, keysOf } from './keys.ts';
+import type { Answer, LockNode, NodeOp, Silent, Stamp } from './node.ts';
+import { type Script, scripts } from './scripts.ts';
+import { constantsText, operationText, parseAnswer, stampText } from './wire.ts';
+
+export interface RedisNodeOptions {
+  /** `host:port`, socket path or explicit name: what the meta on the server must say. */
+  readonly id: string;
+  /** `redis://`, `rediss://` or `unix:///path`. */
+  readonly url: string;
+  readonly namespace: string;
+  /** How long one vote may take before it counts as silence. */
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+  readonly probe?: Probe;
+}
+
+const HANDSHAKE_MS_MIN = 1000;
+const READY_POLL_MS = 10;
+
+function silence(why: Silent['why'], detail: string): Silent {
+  return { kind: 'silent', why, detail };
+}
+
+/**
+ * The options that fail fast and never run a command twice: ioredis' defaults resend what a lost connection left
+ * unanswered, even after the caller was told that it timed out.
+ */
+function connectionOptions({ url, timeoutMs }: RedisNodeOptions) {
+  return {
+    protocol: 2,
+    ...(url.startsWith('unix://') ? { path: url.slice('unix://'.length) } : {}),
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    autoResendUnfulfilledCommands: false,
+    autoResubscribe: false,
+    connectTimeout: Math.max(HANDSHAKE_MS_MIN, timeoutMs * 4),
+    socketTimeout: Math.max(HANDSHAKE_MS_MIN, timeoutMs * 4),
+    retryStrategy: (times) => Math.min(500, 50 * times) + Math.floor((times * 37) % 50),
+    disableClientInfo: true,
+    connectionName: 'holdfast',
+  } as const satisfies RedisOptions;
+}
+
+export class RedisNode implements LockNode {
+  readonly id: string;
+  /** The connection came up and its process said who it is. */
+  onReady: (facts: NodeFacts) => void = () => {};
+  onLost: (detail: string) => void = () => {};
+  /** The node's clock jumped by so many milliseconds. */
+  onClockJump: (ms: number) => void = () => {};
+  latencyMs = 0;
+  /** Node time less our wall clock, by the last reading. */
+  clockOffsetMs = 0;
+
+  readonly #clock: Clock;
+  readonly #probe: Probe;
+  readonly #timeoutMs: number;
+  readonly #keys: string[];
+  readonly #redis: Redis;
+  readonly #batch = new Batch((operations) => this.#send(operations));
+  readonly #watch = new ClockWatch();
+  #facts: NodeFacts | undefined;
+  #stamp: { readonly text: string; readonly runId: string } | undefined;
+  #refusal = silence('unreachable', 'not connected');
+  #closed = false;
+
+  constructor(options: RedisNodeOptions) {
+    this.id = options.id;
+    this.#clock = options.clock;
+    this.#probe = options.probe ?? silentProbe;
+    this.#timeoutMs = options.timeoutMs;
+    this.#keys = keyList(keysOf(options.namespace));
+    const settings = connectionOptions(options);
+    this.#redis = options.url.startsWith('unix://') ? new Redis(settings) : new Redis(options.url, settings);
+    this.#redis.on('ready', () => void this.#greet());
+    this.#redis.on('close', () => this.#lose('connection lost'));
+    this.#redis.on('error', (error) => {
+      if (this.#facts === undefined) this.#refusal = silence('unreachable', error.message);
+    });
+  }
+
+  ask(op: NodeOp): Promise<Answer> {
+    if (this.#stamp === undefined) return Promise.resolve(this.#refusal);
+    return this.#batch.ask(op);
+  }
+
+  /** Lets the node vote as `stamp`, or, without one, keeps it silent for the given reason. */
+  admit(stamp: Stamp | undefined, detail = 'not admitted'): void {
+    if (stamp !== undefined && stamp.runId !== this.#facts?.runId) return;
+    this.#stamp = stamp === undefined ? undefined : { text: stampText(stamp), runId: stamp.runId };
+    if (stamp === undefined) this.#refusal = silence('refused', detail);
+  }
+
+  /** Who the process behind this connection is; asked anew, since its settings may change while it runs. */
+  async facts(): Promise<NodeFacts | undefined> {
+    const [info, policy] = await Promise.all([
+      this.#command(() => this.#redis.info()),
+      // Managed servers forbid CONFIG; without its word the node counts as one that may lose writes.
+      this.#command(() => this.#redis.config('GET', 'appendfsync')),
+    ]);
+    return typeof info === 'string' ? factsOf(info, policy) : undefined;
+  }
+
+  async admin(op: AdminOp): Promise<AdminAnswer> {
+    const reply = await this.#command(() => this.#run(scripts.admin, [adminText(op)]));
+    if (typeof reply === 'string') return parseAdmin(reply);
+    return { kind: 'failed', detail: reply instanceof Error ? reply.message : 'no answer in time' };
+  }
+
+  /** Resolves once the process behind the connection is known, or with nothing after `withinMs`. */
+  async ready(withinMs = Number.POSITIVE_INFINITY): Promise<NodeFacts | undefined> {
+    const untilMs = this.#clock.monotonicMs() + withinMs;
+    while (this.#facts === undefined && !this.#closed && this.#clock.monotonicMs() < untilMs) {
+      await pause(this.#clock, READY_POLL_MS);
+    }
+    return this.#facts;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#lose('closed');
+    this.#redis.disconnect();
+  }
+
+  /** A run id is true for as long as this very connection lives: no process outlives its sockets. */
+  async #greet(): Promise<void> {
+    const facts = await this.facts();
+    if (this.#closed) return;
+    if (facts === undefined || this.#redis.status !== 'ready') {
+      this.#redis.disconnect(true);
+      return;
+    }
+    await this.#command(() => this.#redis.script('LOAD', scripts.votes.source));
+    this.#facts = facts;
+    this.onReady(facts);
+  }
+
+  #lose(detail: string): void {
+    this.#stamp = undefined;
+    this.#watch.forget();
+    this.#refusal = silence('unreachable', detail);
+    if (this.#facts === undefined) return;
+    this.#facts = undefined;
+    this.onLost(detail);
+  }
+
+  async #send(operations: readonly NodeOp[]): Promise<readonly Answer[] | Silent> {
+    const stamp = this.#stamp;
+    if (stamp === undefined) return this.#refusal;
+    this.#probe.batch(this.id, operations.length);
+    const body = `[${operations.map(operationText).join(',')}]`;
+    const sentMs = this.#clock.monotonicMs();
+    const reply = await this.#command(() => this.#run(scripts.votes, [stamp.text, constantsText, body]));
+    if (reply instanceof Error) return silence('error', reply.message);
+    if (!Array.isArray(reply)) return silence('timeout', `no answer within ${this.#timeoutMs} ms`);
+    const nowMicros = Number(reply[0]);
+    this.#observe(sentMs, nowMicros);
+    return operations.map((_, index) => parseAnswer(String(reply[index + 1]), nowMicros));
+  }
+
+  #observe(sentMs: number, nowMicros: number): void {
+    const receivedMs = this.#clock.monotonicMs();
+    const tookMs = receivedMs - sentMs;
+    this.latencyMs = this.latencyMs === 0 ? tookMs : this.latencyMs * 0.9 + tookMs * 0.1;
+    this.clockOffsetMs = (nowMicros - this.#clock.wallMicros()) / 1000 + tookMs / 2;
+    const jumpedMs = this.#watch.sample(sentMs, receivedMs, nowMicros);
+    if (jumpedMs !== 0) this.onClockJump(jumpedMs);
+  }
+
+  async #run(script: Script, args: readonly string[]): Promise<unknown> {
+    const parts = [this.#keys.length, ...this.#keys, ...args] as const;
+    try {
+      return await this.#redis.call('EVALSHA', script.sha, ...parts);
+    } catch (error) {
+      // SCRIPT FLUSH or a restart: the text itself, once.
+      if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+      return await this.#redis.call('EVAL', script.source, ...parts);
+    }
+  }
+
+  /** The reply, an Error, or undefined when none came in time. A late reply is dropped: its vote counts as silence. */
+  #command(run: () => Promise<unknown>): Promise<unknown> {
+    return new Promise((resolve) => {
+      const deadline = this.#clock.after(this.#timeoutMs, () => resolve(undefined));
+      run().then(
+        (reply) => {
+          deadline.cancel();
+          resolve(reply);
+        },
+        (error: unknown) => {
+          deadline.cancel();
+          resolve(error instanceof Error ? error : new Error(String(error)));
+        },
+      );
+    });
+  }
+}

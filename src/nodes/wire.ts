@@ -1,0 +1,215 @@
+/** Operations as the Lua scripts read them, and their answers as the rest of the code reads them. */
+import { fenceAgeMicros, requestMemoryMs, tokenLeadMicros, tokenSlackMicros } from '../domain/limits.ts';
+import type { LostWhy } from '../domain/refusals.ts';
+import type {
+  Answer,
+  ClosedWhy,
+  NodeEvent,
+  NodeEventType,
+  NodeHolder,
+  NodeOp,
+  NodeView,
+  SilentWhy,
+  Stamp,
+} from './node.ts';
+import { SCHEMA } from './node.ts';
+
+/** ARGV[2] of votes.lua. */
+export const constantsText = JSON.stringify([
+  tokenLeadMicros,
+  tokenSlackMicros,
+  fenceAgeMicros,
+  requestMemoryMs * 1000,
+]);
+
+/** ARGV[1] of votes.lua. */
+export function stampText(stamp: Stamp): string {
+  return JSON.stringify([SCHEMA, stamp.nodeId, stamp.cluster, stamp.runId, stamp.longestTtlMs]);
+}
+
+/** One vote goes to every node: its text is made once and remembered on the operation. */
+const texts = new WeakMap<NodeOp, string>();
+
+export function operationText(op: NodeOp): string {
+  let text = texts.get(op);
+  if (text === undefined) {
+    text = JSON.stringify(operationTuple(op));
+    texts.set(op, text);
+  }
+  return text;
+}
+
+function operationTuple(op: NodeOp): unknown[] {
+  switch (op.kind) {
+    case 'hold':
+      return [
+        'h',
+        op.secret,
+        String(op.token),
+        op.value,
+        op.leaseRef,
+        op.resources,
+        op.ttlMs,
+        op.owner,
+        op.card,
+        String(op.seen),
+        op.marker?.key ?? '',
+        op.marker?.digest ?? '',
+      ];
+    case 'renew':
+      return ['n', op.value, op.leaseRef, String(op.token), op.resources, op.ttlMs, op.progress ?? ''];
+    case 'repair':
+      return [
+        'p',
+        op.secret,
+        String(op.token),
+        op.value,
+        op.leaseRef,
+        op.resources,
+        op.ttlMs,
+        op.owner,
+        op.card,
+        op.binding,
+        op.progress,
+        op.marker?.key ?? '',
+        op.marker?.digest ?? '',
+      ];
+    case 'release':
+      return [
+        'r',
+        op.secret,
+        String(op.token),
+        op.value,
+        op.leaseRef,
+        op.resources,
+        op.owner,
+        op.why,
+        op.reason,
+        op.closing ? 1 : 0,
+        op.binding ?? -1,
+        String(op.seen),
+        op.markerKey ?? '',
+      ];
+    case 'force':
+      return ['f', op.resource, op.leaseRef, op.reason];
+    case 'look':
+      return ['v', op.resource, op.history];
+    case 'list':
+      return ['l', op.prefix, op.after, op.limit];
+    case 'sweep':
+      return ['w', op.after, op.limit];
+    case 'ping':
+      return ['g'];
+  }
+}
+
+const HELD: Answer = { kind: 'held' };
+const DUP: Answer = { kind: 'dup' };
+const MISMATCH: Answer = { kind: 'mismatch' };
+const MATCHED: Answer = { kind: 'released', matched: true };
+const UNMATCHED: Answer = { kind: 'released', matched: false };
+
+type HolderTuple = [string, string, string, string, number, string, number, string];
+type ViewTuple = [string, HolderTuple | false, string, string, string[] | object];
+
+/** One answer of a batch; `nowMicros` is the node's time, which heads the batch. */
+export function parseAnswer(text: string, nowMicros: number): Answer {
+  if (text.length === 1) {
+    switch (text) {
+      case 'h':
+        return HELD;
+      case 'd':
+        return DUP;
+      case 'R':
+        return MATCHED;
+      case 'r':
+        return UNMATCHED;
+      case 'x':
+        return MISMATCH;
+      case 'a':
+        return { kind: 'ahead', nowMicros };
+      case 'g':
+        return { kind: 'pong', nowMicros };
+    }
+  }
+  return parseTuple(JSON.parse(text) as [string, ...unknown[]], nowMicros);
+}
+
+function parseTuple(tuple: [string, ...unknown[]], nowMicros: number): Answer {
+  const [kind, first, second, third] = tuple;
+  switch (kind) {
+    case 'c':
+      return { kind: 'conflict', holders: (first as HolderTuple[]).map(holderOf) };
+    case 's':
+      return { kind: 'stale', fence: BigInt(first as string) };
+    case 'e':
+      return {
+        kind: 'extended',
+        holder: holderOf(first as HolderTuple),
+        markerKey: second as string,
+        markerDigest: third as string,
+      };
+    case 'm':
+      return { kind: 'missing', why: first as LostWhy };
+    case 'p':
+      return { kind: 'replay', value: first as string, holder: holderOf(second as HolderTuple) };
+    case 'E':
+      return { kind: 'ended', value: first as string, why: second as LostWhy };
+    case 'f':
+      return {
+        kind: 'forced',
+        value: first as string,
+        holder: second === false ? null : holderOf(second as HolderTuple),
+      };
+    case 'v':
+      return { kind: 'seen', view: first === false ? null : viewOf(first as ViewTuple) };
+    case 'l':
+      return { kind: 'listed', views: listOf<ViewTuple>(first).map(viewOf), more: second === true };
+    case 'w':
+      return { kind: 'swept', next: first as string, expired: second as number, dropped: third as number };
+    case '!':
+      return { kind: 'silent', why: first as SilentWhy, detail: second as string };
+    default:
+      return { kind: 'silent', why: 'error', detail: `unreadable answer of kind ${kind} at ${nowMicros}` };
+  }
+}
+
+/** Lua's cjson writes an empty list as `{}`. */
+function listOf<T>(value: unknown): T[] {
+  return Array.isArray(value) ? (value as T[]) : [];
+}
+
+function holderOf(tuple: HolderTuple): NodeHolder {
+  const [resource, leaseRef, token, owner, remainingMs, card, binding, progress] = tuple;
+  return { resource, leaseRef, token: BigInt(token), owner, remainingMs, card, binding, progress };
+}
+
+/** How the scripts abbreviate a fence's state. */
+export const fenceStates: Record<string, 'open' | ClosedWhy> = {
+  o: 'open',
+  r: 'released',
+  f: 'forced',
+  u: 'undone',
+};
+
+function viewOf(tuple: ViewTuple): NodeView {
+  const [resource, holder, fence, state, history] = tuple;
+  return {
+    resource,
+    ...(holder === false ? {} : { holder: holderOf(holder) }),
+    ...(fence === '' ? {} : { fence: { token: BigInt(fence), state: fenceStates[state] ?? 'open' } }),
+    history: listOf<string>(history).map(eventOf),
+  };
+}
+
+function eventOf(packed: string): NodeEvent {
+  const [type = '', time = '0', token = '0', leaseRef = '', owner = '', reason = ''] = packed.split('\u001f');
+  return {
+    type: type as NodeEventType,
+    timeMicros: Number(time),
+    token: BigInt(token),
+    leaseRef,
+    owner,
+    reason,
+  };
+}

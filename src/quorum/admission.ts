@@ -1,0 +1,234 @@
+/** Admission of one node: probes it, keeps it from voting while it may have forgotten, and lets it back in. */
+import type { Probe } from '../domain/probe.ts';
+import type { AdminAnswer, NewMeta, NodeFacts } from '../nodes/admin.ts';
+import { SCHEMA } from '../nodes/node.ts';
+import { decide, factsFault, type Identity, type Sight, type Step } from '../nodes/quarantine.ts';
+import type { RedisNode } from '../nodes/redis-node.ts';
+import type { Clock } from '../std/clock.ts';
+import type { Random } from '../std/random.ts';
+import type { NodeState, NodeStatus } from './status.ts';
+import { takeOver } from './takeover.ts';
+
+/** How often INFO is read again: an operator may make a node a replica or let it evict while it runs. */
+const FACTS_EVERY_MS = 5000;
+
+export interface AdmissionOptions {
+  readonly node: RedisNode;
+  readonly identity: Identity;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly probe: Probe;
+  readonly clockSkewMs: number;
+  readonly peersNeeded: number;
+  /** Other nodes that are ready, with their run ids. */
+  readonly readyPeers: () => readonly { readonly node: RedisNode; readonly runId: string }[];
+  /** Another listed node that is the same process. */
+  readonly twin: (runId: string) => string | undefined;
+  readonly quarantineOff?: boolean;
+}
+
+export class Admission {
+  readonly node: RedisNode;
+  readonly #options: AdmissionOptions;
+  #state: NodeState = 'silent';
+  #detail = 'not connected yet';
+  #facts: NodeFacts | undefined;
+  #factsAtMs = Number.NEGATIVE_INFINITY;
+  /** The quarantine this replica saw first at `sinceMs`. */
+  #seen: { readonly id: string; readonly sinceMs: number } | undefined;
+  #leftMs = 0;
+  #floor = '';
+  #looking: Promise<void> | undefined;
+
+  constructor(options: AdmissionOptions) {
+    this.#options = options;
+    this.node = options.node;
+    options.node.onReady = (facts) => {
+      this.#facts = facts;
+      this.#factsAtMs = options.clock.monotonicMs();
+    };
+    options.node.onLost = (detail) => {
+      this.#facts = undefined;
+      this.#become('silent', detail);
+    };
+    options.node.onClockJump = (ms) => void this.#suspect(ms);
+  }
+
+  get ready(): boolean {
+    return this.#state === 'ready';
+  }
+
+  get runId(): string | undefined {
+    return this.#facts?.runId;
+  }
+
+  status(): NodeStatus {
+    return {
+      node: this.node.id,
+      state: this.#state,
+      detail: this.#detail,
+      voteLatencyMs: this.node.latencyMs,
+      quarantineLeftMs: this.#state === 'quarantined' ? this.#leftMs : 0,
+      clockOffsetMs: this.node.clockOffsetMs,
+      floor: this.#floor,
+    };
+  }
+
+  /** One look: a ping while all is well, the whole examination when it is not. Looks never overlap. */
+  look(): Promise<void> {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined;
+    });
+    return this.#looking;
+  }
+
+  async #look(): Promise<void> {
+    if (this.#facts === undefined) return;
+    const { clock } = this.#options;
+    const due = clock.monotonicMs() - this.#factsAtMs > FACTS_EVERY_MS;
+    if (due) await this.#refreshFacts();
+    if (this.#state === 'ready' || this.#state === 'suspect') {
+      const answer = await this.node.ask({ kind: 'ping' });
+      if (answer.kind === 'pong') return this.#become('ready', '');
+      if (answer.kind === 'silent' && answer.why === 'suspect') return this.#become('suspect', answer.detail);
+      if (answer.kind === 'silent' && answer.why !== 'amnesia' && answer.why !== 'config') {
+        return this.#become('silent', `${answer.why}: ${answer.detail}`);
+      }
+    }
+    await this.#examine();
+  }
+
+  async #refreshFacts(): Promise<void> {
+    const facts = await this.node.facts();
+    const known = this.#facts;
+    if (facts === undefined || known === undefined || facts.runId !== known.runId) return;
+    this.#facts = facts;
+    this.#factsAtMs = this.#options.clock.monotonicMs();
+    const fault = factsFault(facts);
+    if (fault !== undefined) this.#refuse(fault);
+    if (facts.durable !== known.durable) {
+      await this.node.admin({ kind: 'durable', runId: facts.runId, durable: facts.durable });
+    }
+  }
+
+  async #examine(): Promise<void> {
+    const facts = this.#facts;
+    if (facts === undefined) return;
+    const twin = this.#options.twin(facts.runId);
+    if (twin !== undefined) return this.#refuse(`is the same server as ${twin}: one server has one vote`);
+    const read = await this.node.admin({ kind: 'read' });
+    if (read.kind !== 'state') return this.#become('silent', detailOf(read));
+    const step = decide(this.#options.identity, this.#sightOf(facts, read));
+    await this.#take(step, facts, read);
+  }
+
+  #sightOf(facts: NodeFacts, read: Extract<AdminAnswer, { kind: 'state' }>): Sight {
+    const { clock, readyPeers, peersNeeded, clockSkewMs } = this.#options;
+    const nowMs = clock.monotonicMs();
+    const standing = read.quarantine?.runId === facts.runId ? read.quarantine : undefined;
+    if (standing !== undefined && this.#seen?.id !== standing.id)
+      this.#seen = { id: standing.id, sinceMs: nowMs };
+    return {
+      facts,
+      ...(read.meta === undefined ? {} : { meta: read.meta }),
+      ...(standing === undefined ? {} : { quarantine: standing }),
+      quarantinedForMs: this.#seen === undefined ? 0 : nowMs - this.#seen.sinceMs,
+      readyPeers: readyPeers().length,
+      peersNeeded,
+      clockSkewMs,
+    };
+  }
+
+  async #take(step: Step, facts: NodeFacts, read: Extract<AdminAnswer, { kind: 'state' }>): Promise<void> {
+    const { identity, random, probe, quarantineOff } = this.#options;
+    switch (step.kind) {
+      case 'refuse':
+        return this.#refuse(step.detail);
+      case 'ready': {
+        const floor = read.meta?.floor ?? 0n;
+        if (this.#floor !== 'clocks') this.#floor = floor === 0n ? '' : String(floor);
+        this.node.admit({ runId: facts.runId, ...identity });
+        return this.#become('ready', '');
+      }
+      case 'inherit':
+        await this.node.admin({
+          kind: 'inherit',
+          previousRunId: step.previousRunId,
+          runId: facts.runId,
+          durable: facts.durable,
+        });
+        probe.notice('info', 'a durable node restarted and kept its vote', { node: this.node.id });
+        return this.#examine();
+      case 'quarantine': {
+        const id = random.bytes(12).toString('base64url');
+        const { longestTtlMs } = identity;
+        await this.node.admin({ kind: 'quarantine', runId: facts.runId, id, why: step.why, longestTtlMs });
+        probe.notice('warn', 'a node may have lost its memory: it does not vote for now', {
+          node: this.node.id,
+          why: step.why,
+        });
+        this.#wait(0, step.why);
+        return this.#examine();
+      }
+      case 'wait':
+        if (quarantineOff === true) return this.#rejoin(facts, 'clocks');
+        return this.#wait(step.leftMs, step.detail);
+      case 'rejoin':
+        return this.#rejoin(facts, step.floor);
+    }
+  }
+
+  /** In quarantine the node is stamped, so that releases and reads reach it; its own meta keeps it from voting. */
+  #wait(leftMs: number, detail: string): void {
+    this.node.admit({ runId: this.#facts?.runId ?? '', ...this.#options.identity });
+    this.#leftMs = leftMs;
+    this.#become('quarantined', detail);
+  }
+
+  async #rejoin(facts: NodeFacts, floor: 'fences' | 'clocks' | 'adopted'): Promise<void> {
+    const { identity, readyPeers, peersNeeded, probe, quarantineOff } = this.#options;
+    const quarantineId = this.#seen?.id ?? '';
+    if (floor !== 'adopted' && quarantineOff !== true) {
+      const taken = await takeOver(this.node, facts.runId, quarantineId, readyPeers());
+      if (floor === 'fences' && taken < peersNeeded) {
+        return this.#wait(0, `fences taken over from ${taken} of ${peersNeeded} peers`);
+      }
+    }
+    const meta: NewMeta = { schema: SCHEMA, runId: facts.runId, durable: facts.durable, ...identity };
+    const created = await this.node.admin({ kind: 'create', quarantineId, meta });
+    if (created.kind === 'done') {
+      this.#floor = floor === 'clocks' ? 'clocks' : '';
+      probe.notice('warn', 'a node votes again after its quarantine', { node: this.node.id, floor });
+    }
+    // Lost: another replica was first, or the node restarted; the next look tells which.
+    if (created.kind === 'done') await this.#examine();
+  }
+
+  async #suspect(ms: number): Promise<void> {
+    const runId = this.#facts?.runId;
+    if (runId === undefined) return;
+    this.#options.probe.notice('error', "a node's clock jumped: it does not vote for one longest ttl", {
+      node: this.node.id,
+      jumpedMs: Math.round(ms),
+    });
+    await this.node.admin({ kind: 'suspect', runId });
+    await this.look();
+  }
+
+  #refuse(detail: string): void {
+    this.node.admit(undefined, detail);
+    this.#become('refused', detail);
+  }
+
+  #become(state: NodeState, detail: string): void {
+    if (this.#state === state && this.#detail === detail) return;
+    const changed = this.#state !== state;
+    this.#state = state;
+    this.#detail = detail;
+    if (changed) this.#options.probe.nodeState(this.node.id, state, detail);
+  }
+}
+
+function detailOf(answer: AdminAnswer): string {
+  return 'detail' in answer ? answer.detail : `unexpected answer ${answer.kind}`;
+}

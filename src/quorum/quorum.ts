@@ -1,0 +1,42 @@
+/** What locks see of the nodes: the majority's vote, undos that arrive, tokens, and time. */
+import type { Probe } from '../domain/probe.ts';
+import type { LockNode } from '../nodes/node.ts';
+import type { Clock } from '../std/clock.ts';
+import { majorityOf } from './ballot.ts';
+import { Majority } from './redlock.ts';
+import { TokenClock } from './token-clock.ts';
+import { Undo } from './undo.ts';
+
+export interface QuorumOptions {
+  readonly nodes: readonly LockNode[];
+  readonly clock: Clock;
+  readonly probe: Probe;
+  readonly longestTtlMs: number;
+  /** When a caller may try again after too few nodes answered. */
+  readonly retryAfterMs: number;
+}
+
+export interface Quorum {
+  readonly size: number;
+  readonly majority: number;
+  readonly votes: Majority;
+  readonly undo: Undo;
+  readonly tokens: TokenClock;
+  readonly clock: Clock;
+  readonly retryAfterMs: number;
+  readonly nodeIds: readonly string[];
+}
+
+export function makeQuorum({ nodes, clock, probe, longestTtlMs, retryAfterMs }: QuorumOptions): Quorum {
+  return {
+    size: nodes.length,
+    majority: majorityOf(nodes.length),
+    votes: new Majority(nodes, probe),
+    // Twice: the vote that an undo chases may itself have been on its way for one ttl.
+    undo: new Undo(nodes, clock, probe, 2 * longestTtlMs),
+    tokens: new TokenClock(clock),
+    clock,
+    retryAfterMs,
+    nodeIds: nodes.map(({ id }) => id),
+  };
+}

@@ -1,0 +1,120 @@
+/** The vote of a majority, counted by the `redlock` package; the only file that knows it. */
+import Redlock, { Lock } from 'redlock';
+import type { Probe } from '../domain/probe.ts';
+import type { Answer, LockNode, NodeOp } from '../nodes/node.ts';
+import { assert } from '../std/assert.ts';
+import type { Reply } from './ballot.ts';
+
+/** What was asked of every node, and what has come back so far. */
+export interface Ballot {
+  /** True once a majority voted for; decided as soon as it is certain either way. */
+  readonly carried: boolean;
+  /** By node, in the order of the list; filled as answers come, also after the decision. */
+  readonly answers: readonly (Reply | undefined)[];
+  /** Resolves when every node has answered or fallen silent. */
+  readonly complete: Promise<void>;
+}
+
+type IsFor = (answer: Answer) => boolean;
+
+/** Redlock counts any rejection as a vote against; one constant error, since a stack trace for each would cost more than the vote. */
+const AGAINST = new Error('AGAINST');
+const KEYS = ['vote'];
+const SKIPPED: Reply = { kind: 'skipped' };
+
+class OpenBallot {
+  readonly answers: (Reply | undefined)[];
+  readonly complete: Promise<void>;
+  carried = false;
+  readonly #op: NodeOp;
+  readonly #isFor: IsFor;
+  readonly #ordered: boolean;
+  #last: Promise<Reply> | undefined;
+  #outstanding: number;
+  #close: () => void = () => {};
+
+  constructor(op: NodeOp, isFor: IsFor, nodes: number, ordered: boolean) {
+    this.#op = op;
+    this.#isFor = isFor;
+    this.#ordered = ordered;
+    this.#outstanding = nodes;
+    this.answers = new Array(nodes).fill(undefined);
+    this.complete = new Promise((resolve) => {
+      this.#close = resolve;
+    });
+  }
+
+  /** One node's vote in the form in which redlock counts it: as many keys as it was given, or a rejection. */
+  async cast(node: LockNode, index: number, probe: Probe): Promise<number> {
+    const asked = this.#ask(node);
+    this.#last = asked;
+    const reply = await asked;
+    this.answers[index] = reply;
+    probe.vote({
+      op: this.#op.kind,
+      node: node.id,
+      answer: reply.kind === 'silent' ? `silent/${reply.why}` : reply.kind,
+    });
+    this.#outstanding -= 1;
+    if (this.#outstanding === 0) this.#close();
+    if (reply.kind !== 'skipped' && this.#isFor(reply)) return KEYS.length;
+    throw AGAINST;
+  }
+
+  async #ask(node: LockNode): Promise<Reply> {
+    const before = this.#ordered ? await this.#last : undefined;
+    if (before === undefined || before.kind === 'silent') return node.ask(this.#op);
+    // Whoever meets an objection at an earlier node must not go on: it would only split the later ones again.
+    if (before.kind === 'conflict' || before.kind === 'skipped') return SKIPPED;
+    return before.kind === 'stale' || before.kind === 'ahead' ? before : node.ask(this.#op);
+  }
+}
+
+export class Majority {
+  readonly nodes: readonly LockNode[];
+  readonly #open = new Map<string, OpenBallot>();
+  readonly #redlock: Redlock;
+  #serial = 0;
+
+  /** An even number would let a tie hang for ever (redlock waits for one side to reach a majority). */
+  constructor(nodes: readonly LockNode[], probe: Probe) {
+    assert(nodes.length % 2 === 1, `an odd number of nodes, not ${nodes.length}`);
+    this.nodes = nodes;
+    const clients = nodes.map((node, index) => ({
+      evalsha: (_sha: string, _keys: number, args: readonly string[]) =>
+        this.#open.get(args[KEYS.length] ?? '')!.cast(node, index, probe),
+      eval: () => Promise.reject(AGAINST),
+      quit: () => Promise.resolve(),
+    }));
+    this.#redlock = new Redlock(clients as unknown as ConstructorParameters<typeof Redlock>[0], {
+      retryCount: 0,
+      automaticExtensionThreshold: 0,
+      driftFactor: 0,
+    });
+  }
+
+  /**
+   * Puts `op` to all nodes at once, or, `ordered`, to one after the other, so that attempts which meet again and
+   * again meet at the first node. Resolves at the majority; `extend` is the one call of the package that takes our
+   * own value and exactly one script a node.
+   */
+  async vote(op: NodeOp, isFor: IsFor, ordered = false): Promise<Ballot> {
+    this.#serial += 1;
+    const id = String(this.#serial);
+    const ballot = new OpenBallot(op, isFor, this.nodes.length, ordered);
+    this.#open.set(id, ballot);
+    try {
+      await this.#redlock.extend(new Lock(this.#redlock, KEYS, id, [], Number.POSITIVE_INFINITY), 1);
+      ballot.carried = true;
+    } catch {
+      // Against: the ballot knows why.
+    }
+    this.#open.delete(id);
+    return ballot;
+  }
+
+  /** Asks every node and waits for all of them: for views, which show each node's opinion. */
+  async all(op: NodeOp): Promise<readonly Answer[]> {
+    return Promise.all(this.nodes.map((node) => node.ask(op)));
+  }
+}
