@@ -71,7 +71,14 @@ export function parseLeaseId(leaseId: string): LeaseName | undefined {
   if (leaseId.length > limits.leaseIdLength) return undefined;
   const parts = leaseId.split('.');
   if (parts.length !== 6 || parts[0] !== VERSION) return undefined;
-  const [, secret, tokenText, ttlText, packed, sum] = parts as [string, string, string, string, string, string];
+  const [, secret, tokenText, ttlText, packed, sum] = parts as [
+    string,
+    string,
+    string,
+    string,
+    string,
+    string,
+  ];
   if (!/^[A-Za-z0-9_-]{22}$/.test(secret) || !/^[1-9][0-9]{0,19}$/.test(tokenText)) return undefined;
   if (!/^[1-9][0-9]{0,9}$/.test(ttlText)) return undefined;
   if (checksum(leaseId.slice(0, leaseId.lastIndexOf('.'))) !== sum) return undefined;
@@ -80,8 +87,28 @@ export function parseLeaseId(leaseId: string): LeaseName | undefined {
   const resources = Buffer.from(packed, 'base64url').toString('latin1').split(' ');
   if (resources.length > limits.resourcesPerRequest) return undefined;
   if (resources.some((resource) => resourceFault(resource) !== undefined)) return undefined;
-  const value = leaseValue(secret, token);
-  return { secret, token, ttlMs: Number(ttlText), resources, value, leaseRef: leaseRefOf(value) };
+  return new ParsedName(secret, token, Number(ttlText), resources);
+}
+
+class ParsedName implements LeaseName {
+  readonly secret: string;
+  readonly token: Token;
+  readonly ttlMs: number;
+  readonly resources: readonly string[];
+  readonly value: string;
+
+  constructor(secret: string, token: Token, ttlMs: number, resources: readonly string[]) {
+    this.secret = secret;
+    this.token = token;
+    this.ttlMs = ttlMs;
+    this.resources = resources;
+    this.value = leaseValue(secret, token);
+  }
+
+  /** Made when asked for: a release never needs it, and the digest is the dearest part of an id. */
+  get leaseRef(): string {
+    return leaseRefOf(this.value);
+  }
 }
 
 /** Against truncation and typing errors only: a forged id fails at the nodes, which hold the true value. */

@@ -3,18 +3,11 @@
 /** How an operation ended, for counters and latencies. Never carries a lock's name: names are unbounded. */
 export type Outcome = 'granted' | 'busy' | 'renewed' | 'released' | 'gone' | 'forced' | 'read' | 'refused';
 
-export interface VoteNote {
-  readonly op: string;
-  readonly node: string;
-  /** The answer's kind, with the why of a silence: `held`, `conflict`, `silent/timeout`. */
-  readonly answer: string;
-}
-
 export interface Probe {
   /** One lock operation ended. `waitedMs` is 0 for an immediate grant. */
   operation(name: string, outcome: Outcome, tookMs: number, reason?: string): void;
-  /** One node answered one vote. */
-  vote(note: VoteNote): void;
+  /** One node answered one vote: the answer's kind (`held`, `conflict`), or why it was silent (`timeout`). */
+  vote(op: string, node: string, answer: string): void;
   /** A batch of operations left for a node. */
   batch(node: string, operations: number): void;
   /** A node changed its state. */

@@ -20,7 +20,10 @@ interface Entry {
 
 /** docs/errors.md lists exactly these; a test holds the two together. */
 export const refusals = {
-  INVALID_FIELD: { code: 'INVALID_ARGUMENT', situation: 'a field of the request is malformed or out of range' },
+  INVALID_FIELD: {
+    code: 'INVALID_ARGUMENT',
+    situation: 'a field of the request is malformed or out of range',
+  },
   LEASE_LOST: { code: 'FAILED_PRECONDITION', situation: 'the lease is gone' },
   NO_QUORUM: { code: 'UNAVAILABLE', situation: 'fewer than a majority of the nodes answered' },
   DEADLOCK: { code: 'ABORTED', situation: 'the wait would close a cycle' },

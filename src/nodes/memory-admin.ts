@@ -118,7 +118,7 @@ function raise(store: Store, entry: FenceEntry): void {
     (entry.token === own.token && own.state === 'open' && entry.state !== 'open');
   if (!wins) return;
   const { resource, token, state, opener } = entry;
-  store.fenced(resource, { token, state, opener });
+  store.fenced(resource, { token, state, opener: state === 'open' ? opener : '' });
 }
 
 /** Old proposers find another cluster and stay silent; `fences` asks only for the run, so it still answers. */

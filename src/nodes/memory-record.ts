@@ -91,19 +91,20 @@ export function letGo(
   turn: Turn,
   record: ResourceRecord,
   holder: Holder,
-  close: { readonly why: ClosedWhy; readonly token: Token; readonly secret: string; readonly reason: string },
+  close: { readonly why: ClosedWhy; readonly token: Token; readonly reason: string },
 ): void {
   record.holder = undefined;
-  if (record.fence.token <= close.token) {
-    const opener = record.fence.token === close.token ? record.fence.opener : close.secret;
-    record.fence = { token: close.token, state: close.why, opener };
-  }
+  if (record.fence.token <= close.token) record.fence = closedFence(close);
   note(turn, record, close.why, holder, close.reason);
   if (close.why === 'undone') deleteMarkerOf(turn, holder.markerKey, holder.value);
   else endMarker(turn, holder, close.why);
 }
 
-/** Adds an event to the ring; `renewed` replaces a newest `renewed` of the same lease, or it would push out the rest. */
+export function closedFence({ token, why }: { readonly token: Token; readonly why: ClosedWhy }): Fence {
+  return { token, state: why, opener: '' };
+}
+
+/** Adds an event to the ring; `renewed` replaces a newest `renewed`, or a long lease would push out all the rest. */
 export function note(
   turn: Turn,
   record: ResourceRecord,
@@ -119,9 +120,7 @@ export function note(
     owner: of.owner,
     reason,
   };
-  const newest = record.history.at(-1);
-  if (type === 'renewed' && newest?.type === 'renewed' && newest.leaseRef === of.leaseRef)
-    record.history.pop();
+  if (type === 'renewed' && record.history.at(-1)?.type === 'renewed') record.history.pop();
   record.history.push(event);
   if (record.history.length > limits.historyPerResource) record.history.shift();
 }

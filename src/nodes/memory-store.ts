@@ -6,7 +6,7 @@ import type { ClosedWhy, NodeEvent } from './node.ts';
 export interface Fence {
   readonly token: Token;
   readonly state: 'open' | ClosedWhy;
-  /** The secret of the lease that opened it, or that closed it before it could be opened. */
+  /** The secret of the lease that opened it; '' once it is closed, for nobody may open it again. */
   readonly opener: string;
 }
 

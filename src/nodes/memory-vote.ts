@@ -2,6 +2,7 @@
 import type { LostWhy } from '../domain/refusals.ts';
 import { maxToken, type Token } from '../domain/token.ts';
 import {
+  closedFence,
   deleteMarkerOf,
   highestAdmissible,
   holderOf,
@@ -93,7 +94,7 @@ export function force(turn: Turn, op: ForceOp): Answer {
     settle(turn, resource);
     const record = turn.store.record(resource);
     if (record === undefined || !matches(turn, record.holder, value)) continue;
-    letGo(turn, record, record.holder, { why: 'forced', token, secret: secretOf(value), reason: op.reason });
+    letGo(turn, record, record.holder, { why: 'forced', token, reason: op.reason });
   }
   return { kind: 'forced', value, holder: before };
 }
@@ -232,7 +233,7 @@ function lostWhy(turn: Turn, op: RenewOp): LostWhy {
 function close(turn: Turn, op: ReleaseOp, resource: string): void {
   const fence = turn.store.record(resource)?.fence;
   if (!mayClose(turn, op, fence)) return;
-  turn.store.fenced(resource, { token: op.token, state: op.why, opener: op.secret });
+  turn.store.fenced(resource, closedFence(op));
 }
 
 /** What a close may touch: a lower fence, the one it opened, or none; and never beyond what HOLD e admits. */

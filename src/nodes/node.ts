@@ -73,7 +73,7 @@ export interface Marker {
 /**
  * RENEW (first half of Heartbeat): never an acquire. Exactly `value` holds every resource: each expiry becomes
  * max(expiry, now + ttl), progress (if given) is replaced, event `renewed` (which replaces a newest event that
- * is `renewed` of the same lease) -> extended(holder of the first resource). Otherwise nothing changes
+ * is `renewed`) -> extended(holder of the first resource). Otherwise nothing changes
  * -> missing(why), why being read from the newest event of this leaseRef in the first resource's history:
  * released, forced or undone (told as released), expired, otherwise unknown.
  */
@@ -123,9 +123,7 @@ export interface ReleaseOp {
   readonly secret: string;
   readonly token: Token;
   readonly value: string;
-  readonly leaseRef: string;
   readonly resources: readonly string[];
-  readonly owner: string;
   readonly why: ClosedWhy;
   readonly reason: string;
   readonly closing: boolean;

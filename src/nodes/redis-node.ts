@@ -9,7 +9,7 @@ import { ClockWatch } from './clock-watch.ts';
 import { keyList, keysOf } from './keys.ts';
 import type { Answer, LockNode, NodeOp, Silent, Stamp } from './node.ts';
 import { type Script, scripts } from './scripts.ts';
-import { constantsText, operationText, parseAnswer, stampText } from './wire.ts';
+import { batchBytes, parseAnswer, stampArgs } from './wire.ts';
 
 export interface RedisNodeOptions {
   /** `host:port`, socket path or explicit name: what the meta on the server must say. */
@@ -69,7 +69,7 @@ export class RedisNode implements LockNode {
   readonly #batch = new Batch((operations) => this.#send(operations));
   readonly #watch = new ClockWatch();
   #facts: NodeFacts | undefined;
-  #stamp: { readonly text: string; readonly runId: string } | undefined;
+  #stamp: { readonly args: readonly string[]; readonly runId: string } | undefined;
   #refusal = silence('unreachable', 'not connected');
   #closed = false;
 
@@ -96,7 +96,7 @@ export class RedisNode implements LockNode {
   /** Lets the node vote as `stamp`, or, without one, keeps it silent for the given reason. */
   admit(stamp: Stamp | undefined, detail = 'not admitted'): void {
     if (stamp !== undefined && stamp.runId !== this.#facts?.runId) return;
-    this.#stamp = stamp === undefined ? undefined : { text: stampText(stamp), runId: stamp.runId };
+    this.#stamp = stamp === undefined ? undefined : { args: stampArgs(stamp), runId: stamp.runId };
     if (stamp === undefined) this.#refusal = silence('refused', detail);
   }
 
@@ -157,14 +157,16 @@ export class RedisNode implements LockNode {
     const stamp = this.#stamp;
     if (stamp === undefined) return this.#refusal;
     this.#probe.batch(this.id, operations.length);
-    const body = `[${operations.map(operationText).join(',')}]`;
     const sentMs = this.#clock.monotonicMs();
-    const reply = await this.#command(() => this.#run(scripts.votes, [stamp.text, constantsText, body]));
+    const reply = await this.#command(() =>
+      this.#run(scripts.votes, [...stamp.args, batchBytes(operations)]),
+    );
     if (reply instanceof Error) return silence('error', reply.message);
-    if (!Array.isArray(reply)) return silence('timeout', `no answer within ${this.#timeoutMs} ms`);
-    const nowMicros = Number(reply[0]);
+    if (typeof reply !== 'string') return silence('timeout', `no answer within ${this.#timeoutMs} ms`);
+    const [time, ...texts]: string[] = reply.split('\n');
+    const nowMicros = Number(time);
     this.#observe(sentMs, nowMicros);
-    return operations.map((_, index) => parseAnswer(String(reply[index + 1]), nowMicros));
+    return texts.map((text) => parseAnswer(text, nowMicros));
   }
 
   #observe(sentMs: number, nowMicros: number): void {
@@ -176,7 +178,7 @@ export class RedisNode implements LockNode {
     if (jumpedMs !== 0) this.onClockJump(jumpedMs);
   }
 
-  async #run(script: Script, args: readonly string[]): Promise<unknown> {
+  async #run(script: Script, args: readonly (string | Buffer)[]): Promise<unknown> {
     const parts = [this.#keys.length, ...this.#keys, ...args] as const;
     try {
       return await this.#redis.call('EVALSHA', script.sha, ...parts);

@@ -1,73 +1,82 @@
 /** Operations as the Lua scripts read them, and their answers as the rest of the code reads them. */
+import { Packr } from 'msgpackr';
 import { fenceAgeMicros, requestMemoryMs, tokenLeadMicros, tokenSlackMicros } from '../domain/limits.ts';
 import type { LostWhy } from '../domain/refusals.ts';
 import type {
   Answer,
   ClosedWhy,
+  HoldOp,
   NodeEvent,
   NodeEventType,
   NodeHolder,
   NodeOp,
   NodeView,
+  RepairOp,
   SilentWhy,
   Stamp,
 } from './node.ts';
 import { SCHEMA } from './node.ts';
 
-/** ARGV[2] of votes.lua. */
-export const constantsText = JSON.stringify([
-  tokenLeadMicros,
-  tokenSlackMicros,
-  fenceAgeMicros,
-  requestMemoryMs * 1000,
-]);
-
-/** ARGV[1] of votes.lua. */
-export function stampText(stamp: Stamp): string {
-  return JSON.stringify([SCHEMA, stamp.nodeId, stamp.cluster, stamp.runId, stamp.longestTtlMs]);
+/** ARGV[1] to ARGV[6] of votes.lua. */
+export function stampArgs({ nodeId, cluster, longestTtlMs, runId }: Stamp): readonly string[] {
+  const memoryMs = Math.max(requestMemoryMs, 2 * longestTtlMs);
+  const figures = [longestTtlMs * 1000, tokenLeadMicros, tokenSlackMicros, fenceAgeMicros, memoryMs * 1000];
+  return [[SCHEMA, nodeId, cluster, longestTtlMs, runId].join('\u001f'), ...figures.map(String)];
 }
 
-/** One vote goes to every node: its text is made once and remembered on the operation. */
-const texts = new WeakMap<NodeOp, string>();
+// Arrays, strings and small integers only: what the nodes' cmsgpack and any other reader agree on.
+const packer = new Packr({ useRecords: false, variableMapSize: true });
 
-export function operationText(op: NodeOp): string {
-  let text = texts.get(op);
-  if (text === undefined) {
-    text = JSON.stringify(operationTuple(op));
-    texts.set(op, text);
-  }
-  return text;
+/** One vote goes to every node: its bytes are made once and stay with the operation (a WeakMap costs more than packing). */
+const BYTES = Symbol('bytes');
+
+function operationBytes(op: NodeOp & { [BYTES]?: Buffer }): Buffer {
+  op[BYTES] ??= packer.pack(operationTuple(op)) as Buffer;
+  return op[BYTES];
+}
+
+/** ARGV[7] of votes.lua: a MessagePack array of the operations. */
+export function batchBytes(operations: readonly NodeOp[]): Buffer {
+  const head = Buffer.from([0xdc, operations.length >> 8, operations.length & 0xff]);
+  return Buffer.concat([head, ...operations.map(operationBytes)]);
+}
+
+/** Most operations name one resource, and a bare name is cheaper to unpack than a list of one. */
+function namesOf(resources: readonly string[]): string | readonly string[] {
+  return resources.length === 1 ? resources[0]! : resources;
+}
+
+/** Stored as it is, and the middle of every event that tells of this lease. */
+function headOf({ token, leaseRef, owner }: HoldOp | RepairOp): string {
+  return `${token}\u001f${leaseRef}\u001f${owner}`;
 }
 
 function operationTuple(op: NodeOp): unknown[] {
   switch (op.kind) {
-    case 'hold':
-      return [
-        'h',
-        op.secret,
-        String(op.token),
-        op.value,
-        op.leaseRef,
-        op.resources,
-        op.ttlMs,
-        op.owner,
-        op.card,
-        String(op.seen),
-        op.marker?.key ?? '',
-        op.marker?.digest ?? '',
-      ];
+    case 'hold': {
+      const { key, digest } = op.marker ?? { key: '', digest: '' };
+      const names = namesOf(op.resources);
+      const seen = String(op.seen);
+      return ['h', op.value, String(op.token), names, op.ttlMs, headOf(op), op.card, seen, key, digest];
+    }
     case 'renew':
-      return ['n', op.value, op.leaseRef, String(op.token), op.resources, op.ttlMs, op.progress ?? ''];
+      return [
+        'n',
+        op.value,
+        String(op.token),
+        namesOf(op.resources),
+        op.ttlMs,
+        op.leaseRef,
+        op.progress ?? '',
+      ];
     case 'repair':
       return [
         'p',
-        op.secret,
-        String(op.token),
         op.value,
-        op.leaseRef,
-        op.resources,
+        String(op.token),
+        namesOf(op.resources),
         op.ttlMs,
-        op.owner,
+        headOf(op),
         op.card,
         op.binding,
         op.progress,
@@ -77,12 +86,9 @@ function operationTuple(op: NodeOp): unknown[] {
     case 'release':
       return [
         'r',
-        op.secret,
-        String(op.token),
         op.value,
-        op.leaseRef,
-        op.resources,
-        op.owner,
+        String(op.token),
+        namesOf(op.resources),
         op.why,
         op.reason,
         op.closing ? 1 : 0,
@@ -197,7 +203,9 @@ function viewOf(tuple: ViewTuple): NodeView {
   return {
     resource,
     ...(holder === false ? {} : { holder: holderOf(holder) }),
-    ...(fence === '' ? {} : { fence: { token: BigInt(fence), state: fenceStates[state] ?? 'open' } }),
+    ...(fence === '-'
+      ? {}
+      : { fence: { token: BigInt(fence), state: fenceStates[state.toLowerCase()] ?? 'open' } }),
     history: listOf<string>(history).map(eventOf),
   };
 }

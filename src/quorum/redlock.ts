@@ -21,6 +21,7 @@ type IsFor = (answer: Answer) => boolean;
 const AGAINST = new Error('AGAINST');
 const KEYS = ['vote'];
 const SKIPPED: Reply = { kind: 'skipped' };
+const NOBODY: Promise<undefined> = Promise.resolve(undefined);
 
 class OpenBallot {
   readonly answers: (Reply | undefined)[];
@@ -29,7 +30,7 @@ class OpenBallot {
   readonly #op: NodeOp;
   readonly #isFor: IsFor;
   readonly #ordered: boolean;
-  #last: Promise<Reply> | undefined;
+  #last: Promise<Reply | undefined> = NOBODY;
   #outstanding: number;
   #close: () => void = () => {};
 
@@ -45,28 +46,26 @@ class OpenBallot {
   }
 
   /** One node's vote in the form in which redlock counts it: as many keys as it was given, or a rejection. */
-  async cast(node: LockNode, index: number, probe: Probe): Promise<number> {
-    const asked = this.#ask(node);
-    this.#last = asked;
-    const reply = await asked;
-    this.answers[index] = reply;
-    probe.vote({
-      op: this.#op.kind,
-      node: node.id,
-      answer: reply.kind === 'silent' ? `silent/${reply.why}` : reply.kind,
+  cast(node: LockNode, index: number, probe: Probe): Promise<number> {
+    const asked = this.#ordered ? this.#askInTurn(node) : node.ask(this.#op);
+    return asked.then((reply) => {
+      this.answers[index] = reply;
+      probe.vote(this.#op.kind, node.id, reply.kind === 'silent' ? reply.why : reply.kind);
+      this.#outstanding -= 1;
+      if (this.#outstanding === 0) this.#close();
+      if (reply.kind !== 'skipped' && this.#isFor(reply)) return KEYS.length;
+      throw AGAINST;
     });
-    this.#outstanding -= 1;
-    if (this.#outstanding === 0) this.#close();
-    if (reply.kind !== 'skipped' && this.#isFor(reply)) return KEYS.length;
-    throw AGAINST;
   }
 
-  async #ask(node: LockNode): Promise<Reply> {
-    const before = this.#ordered ? await this.#last : undefined;
-    if (before === undefined || before.kind === 'silent') return node.ask(this.#op);
-    // Whoever meets an objection at an earlier node must not go on: it would only split the later ones again.
-    if (before.kind === 'conflict' || before.kind === 'skipped') return SKIPPED;
-    return before.kind === 'stale' || before.kind === 'ahead' ? before : node.ask(this.#op);
+  #askInTurn(node: LockNode): Promise<Reply> {
+    this.#last = this.#last.then((before) => {
+      if (before === undefined || before.kind === 'silent') return node.ask(this.#op);
+      // Whoever meets an objection at an earlier node must not go on: it would only split the later ones again.
+      if (before.kind === 'conflict' || before.kind === 'skipped') return SKIPPED;
+      return before.kind === 'stale' || before.kind === 'ahead' ? before : node.ask(this.#op);
+    });
+    return this.#last as Promise<Reply>;
   }
 }
 

@@ -10,8 +10,6 @@ local time = redis.call('TIME')
 now = time[1] * 1000000 + time[2]
 longest = 0
 
-local META = { 'schema', 'node', 'cluster', 'run', 'durable', 'longest', 'floor', 'suspect' }
-
 local function answer(kind, more)
   more = more or {}
   more.kind = kind
@@ -22,11 +20,19 @@ local function lost(detail)
   return answer('lost', { detail = detail })
 end
 
+-- The meta's `stamp` is one text, so that a vote compares it at one stroke: see votes.lua.
+local STAMP = '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$'
+
+local function stamp_of(schema, node, cluster, longest_ms, run)
+  return schema .. '\31' .. node .. '\31' .. cluster .. '\31' .. longest_ms .. '\31' .. run
+end
+
 local function read_meta()
-  local m = redis.call('HMGET', KEYS[1], unpack(META))
+  local m = redis.call('HMGET', KEYS[1], 'stamp', 'durable', 'floor', 'suspect')
   if not m[1] then return nil end
-  return { schema = m[1], nodeId = m[2], cluster = m[3], runId = m[4], durable = m[5], longestTtlMs = m[6],
-    floor = m[7], suspectUntil = m[8] }
+  local schema, node, cluster, longest_ms, run = string.match(m[1], STAMP)
+  return { schema = schema, nodeId = node, cluster = cluster, longestTtlMs = longest_ms, runId = run,
+    durable = m[2], floor = m[3], suspectUntil = m[4] }
 end
 
 local function read_quarantine()
@@ -46,8 +52,8 @@ local function write_meta(m)
   local floor = redis.call('HGET', KEYS[1], 'floor') or redis.call('HGET', KEYS[5], 'floor') or '0'
   local brought = redis.call('HGET', KEYS[5], 'floor')
   if brought and tonumber(brought) > tonumber(floor) then floor = brought end
-  redis.call('HSET', KEYS[1], 'schema', m.schema, 'node', m.nodeId, 'cluster', m.cluster, 'run', m.runId,
-    'durable', m.durable and 1 or 0, 'longest', m.longestTtlMs, 'floor', floor, 'suspect', 0)
+  redis.call('HSET', KEYS[1], 'stamp', stamp_of(m.schema, m.nodeId, m.cluster, m.longestTtlMs, m.runId),
+    'durable', m.durable and 1 or 0, 'floor', floor, 'suspect', 0)
   redis.call('DEL', KEYS[5])
 end
 
@@ -89,7 +95,8 @@ end
 function acts.inherit()
   if not meta or meta.runId ~= op.previousRunId then return lost('the meta is of another run') end
   if meta.durable ~= '1' then return lost('the previous run was not durable') end
-  redis.call('HSET', KEYS[1], 'run', op.runId, 'durable', op.durable and 1 or 0)
+  redis.call('HSET', KEYS[1], 'stamp', stamp_of(meta.schema, meta.nodeId, meta.cluster, meta.longestTtlMs, op.runId),
+    'durable', op.durable and 1 or 0)
   redis.call('DEL', KEYS[5])
   return answer('done')
 end
@@ -114,7 +121,12 @@ function acts.fences()
   local entries = {}
   for i = 1, #names do
     local r = load(names[i])
-    if r.fence ~= '' then entries[#entries + 1] = { r.name, r.fence, r.state, r.opener } end
+    if r.number then
+      local opener = ''
+      if r.state == 'o' then opener = string.match(redis.call('HGET', r.key, 'v'), '^(.-)|') end
+      if r.state == 'O' then opener = redis.call('HGET', r.key, 'o') end
+      entries[#entries + 1] = { r.name, r.fence, string.lower(r.state), opener }
+    end
   end
   local next = ''
   if #names == op.limit then next = names[#names] end
@@ -126,11 +138,14 @@ function acts.takeover()
   for i = 1, #op.entries do
     local name, token, fence_state, opener = unpack(op.entries[i])
     local r = load(name)
-    local mine, theirs = tonumber(r.fence) or -1, tonumber(token)
-    if theirs > mine or (theirs == mine and r.state == 'o' and fence_state ~= 'o') then
-      r.fence, r.state, r.opener, r.dirty = token, fence_state, opener, true
+    local mine, theirs = r.number or -1, tonumber(token)
+    local open = string.lower(r.state) == 'o'
+    if theirs > mine or (theirs == mine and open and fence_state ~= 'o') then
+      -- An open fence brought from elsewhere was not opened by whoever holds or held here.
+      set_fence(r, token, fence_state == 'o' and 'O' or fence_state)
       local wrote = save(r)
       if wrote then return answer('failed', { detail = wrote.err }) end
+      redis.call('HSET', r.key, 'o', opener)
     end
   end
   local known = redis.call('HGET', KEYS[5], 'floor') or '0'
@@ -143,7 +158,7 @@ function acts.retire()
   if not meta or meta.runId ~= op.runId then return lost('the meta is of another run') end
   if meta.cluster == retired then return answer('done') end
   if meta.cluster ~= op.oldCluster then return lost('the node serves cluster ' .. meta.cluster) end
-  redis.call('HSET', KEYS[1], 'cluster', retired)
+  redis.call('HSET', KEYS[1], 'stamp', stamp_of(meta.schema, meta.nodeId, retired, meta.longestTtlMs, meta.runId))
   return answer('done')
 end
 

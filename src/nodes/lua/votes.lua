@@ -2,40 +2,52 @@
 votes.lua: answers one batch of operations, each by the rules of node.ts, one after the other.
 
 KEYS[1] meta  KEYS[2] names  KEYS[3] record prefix  KEYS[4] marker prefix  KEYS[5] quarantine
-ARGV[1] stamp: JSON [schema, nodeId, cluster, runId, longestTtlMs] of the proposer; runId is the process that this
-        very connection reached
-ARGV[2] constants: JSON [lead, slack, fenceAge, requestMemory] in microseconds
-ARGV[3] operations: JSON array, each [kind, ...] as ../wire.ts writes it
-Returns [node time in microseconds, answer, answer, ...]; an answer is a bare word or a JSON array.
+ARGV[1] stamp: "SCHEMA\31NODE\31CLUSTER\31LONGEST\31RUN" of the proposer; RUN is the process that this very connection
+        reached, LONGEST the longest ttl in milliseconds
+ARGV[2] longest ttl  ARGV[3] lead  ARGV[4] slack  ARGV[5] age of a fence to drop  ARGV[6] memory of an ended request
+        (all in microseconds)
+ARGV[7] operations: MessagePack array, each [kind, ...] as ../wire.ts writes it
+Returns "TIME\nANSWER\nANSWER...": the node's time in microseconds, then for each operation a bare word or a JSON
+array (which has no raw line feed in it).
 ]]
-local stamp = cjson.decode(ARGV[1])
-local constants = cjson.decode(ARGV[2])
-local LEAD, SLACK, AGE = constants[1], constants[2], constants[3]
 local time = redis.call('TIME')
 now = time[1] * 1000000 + time[2]
-longest = stamp[5] * 1000
-local MEMORY = math.max(constants[4], 2 * longest)
+longest = tonumber(ARGV[2])
+local LEAD, SLACK, AGE, MEMORY = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+
+-- Which part of the stamp differs from the node's, and whether that means another cluster or a lost memory.
+local function differs(stamp)
+  local NAMES = { 'schema', 'node id', 'cluster', 'longest ttl' }
+  local at = 0
+  local mine = {}
+  for part in string.gmatch(ARGV[1] .. '\31', '([^\31]*)\31') do mine[#mine + 1] = part end
+  for part in string.gmatch(stamp .. '\31', '([^\31]*)\31') do
+    at = at + 1
+    if part ~= mine[at] and at <= 4 then return 'config', NAMES[at] .. ' ' .. part end
+  end
+  return 'amnesia', 'meta of another run'
+end
 
 -- Step 1: what stops this node from voting. `amnesia` and `suspect` do not stop a release.
 local function gate()
-  local meta = redis.call('HMGET', KEYS[1], 'schema', 'node', 'cluster', 'run', 'longest', 'suspect', 'floor')
-  if not meta[1] then return 'amnesia', 'no meta', 0 end
-  if meta[1] ~= tostring(stamp[1]) then return 'config', 'schema ' .. meta[1], 0 end
-  if meta[2] ~= stamp[2] then return 'config', 'node id ' .. meta[2], 0 end
-  if meta[3] ~= stamp[3] then return 'config', 'cluster ' .. meta[3], 0 end
-  if tonumber(meta[5]) ~= stamp[5] then return 'config', 'longest ttl ' .. meta[5] .. ' ms', 0 end
-  local floor = tonumber(meta[7])
-  if meta[4] ~= stamp[4] then return 'amnesia', 'meta of another run', floor end
-  local suspect = tonumber(meta[6])
-  if suspect > now + longest then
-    suspect = now + longest
-    redis.pcall('HSET', KEYS[1], 'suspect', micros(suspect))
+  local meta = redis.call('HMGET', KEYS[1], 'stamp', 'suspect', 'floor')
+  if not meta[1] then return 'amnesia', 'no meta', '0' end
+  if meta[1] ~= ARGV[1] then
+    local why, detail = differs(meta[1])
+    return why, detail, meta[3]
   end
-  if suspect > now then return 'suspect', 'clock jumped', floor end
-  return nil, nil, floor, meta[7]
+  if meta[2] ~= '0' then
+    local suspect = tonumber(meta[2])
+    if suspect > now + longest then
+      suspect = now + longest
+      redis.pcall('HSET', KEYS[1], 'suspect', micros(suspect))
+    end
+    if suspect > now then return 'suspect', 'clock jumped', meta[3] end
+  end
+  return nil, nil, meta[3]
 end
-local closed, closed_detail, floor, floor_text = gate()
-floor_text = floor_text or micros(floor)
+local closed, closed_detail, floor_text = gate()
+local floor = tonumber(floor_text)
 
 local function silent(why, detail)
   return cjson.encode({ '!', why, detail })
@@ -47,6 +59,11 @@ local function full(wrote)
 end
 
 local function load_all(names)
+  if type(names) == 'string' then
+    local r = load(names)
+    settle(r, MEMORY)
+    return { r }
+  end
   local records = {}
   for i = 1, #names do
     records[i] = load(names[i])
@@ -69,120 +86,141 @@ local function answer(records, text)
   return text
 end
 
+-- Was this record's open fence opened by the lease of `value`? Of equal tokens, equal values mean equal secrets.
+local function opened_by(r, value)
+  if r.state == 'o' then return redis.call('HGET', r.key, 'v') == value end
+  return r.state == 'O' and redis.call('HGET', r.key, 'o') == string.match(value, '^(.-)|')
+end
+
 -- Rule d: is `token` refused by the record's fence, and by which?
-local function stale(r, token, secret)
-  if r.fence == '' then
+local function stale(r, token, value)
+  local fence = r.number
+  if not fence then
     if token <= floor then return floor, floor_text end
     return nil
   end
-  local fence = tonumber(r.fence)
-  if token < fence or (token == fence and (r.state ~= 'o' or r.opener ~= secret)) then return fence, r.fence end
+  if token < fence or (token == fence and not opened_by(r, value)) then return fence, r.fence end
   return nil
 end
 
 -- Rules b, c and d, shared by hold and repair; nil when nothing stands against it.
-local function objection(records, value, token, secret)
-  local same, holders = 0, {}
+local function objection(records, value, token)
+  local same, held = 0, 0
   for i = 1, #records do
     local r = records[i]
+    if r.value then held = held + 1 end
     if r.value == value then same = same + 1 end
-    if r.value ~= '' then holders[#holders + 1] = holder_of(r) end
   end
   if same == #records then return 'd' end
-  if #holders > 0 then return cjson.encode({ 'c', holders }) end
+  if held > 0 then
+    local holders = {}
+    for i = 1, #records do
+      if records[i].value then holders[#holders + 1] = holder_of(records[i]) end
+    end
+    return cjson.encode({ 'c', holders })
+  end
   local highest, highest_text
   for i = 1, #records do
-    local fence, text = stale(records[i], token, secret)
+    local fence, text = stale(records[i], token, value)
     if fence and (not highest or fence > highest) then highest, highest_text = fence, text end
   end
   if highest then return cjson.encode({ 's', highest_text }) end
   return nil
 end
 
--- Rule a: what is known of this request id.
-local function remembered(records, mkey, mdigest, secret)
-  if mkey == '' then return nil end
-  local known = redis.call('HMGET', KEYS[4] .. mkey, 'value', 'digest', 'why', 'until')
-  local value = known[1]
-  if not value then return nil end
-  if known[3] and tonumber(known[4]) <= now then return nil end
-  if known[2] ~= mdigest then return 'x' end
-  if known[3] then return cjson.encode({ 'E', value, known[3] }) end
-  -- Its holder may stand under other names only if the digest differs, so its first resource is one of ours.
+-- A repeat of the request has taken the lease over: what its first asker still sends no longer speaks for it.
+local function bind_again(records, value)
+  local first
   for i = 1, #records do
     local r = records[i]
     if r.value == value then
-      if string.match(value, '^(.-)|') == secret then return nil end
-      r.binding = r.binding + 1
-      r.dirty = true
-      for j = 1, #records do
-        if j ~= i and records[j].value == value then
-          records[j].binding = r.binding
-          records[j].dirty = true
-        end
-      end
-      local wrote = save_all(records)
-      if wrote then return full(wrote) end
-      return cjson.encode({ 'p', value, holder_of(r) })
+      first = first or r
+      r.binding, r.dirty = r.binding + 1, true
     end
   end
-  return cjson.encode({ 'E', value, 'unknown' })
+  return first
 end
 
-local function take(r, op)
-  r.value, r.ref, r.owner, r.card = op.value, op.ref, op.owner, op.card
-  r.expiry = now + op.ttl * 1000
-  r.binding, r.progress = op.binding, op.progress
-  r.mkey, r.mdigest = op.mkey, op.mdigest
-  r.fence, r.state, r.opener = op.token, 'o', op.secret
-  event(r, op.event, op.token, op.ref, op.owner, '')
-end
-
--- Writes all or nothing: the first write is the only one that a full memory can refuse.
-local function take_all(records, op)
-  for i = 1, #records do take(records[i], op) end
+-- Rule a: what is known of this request id.
+local function remembered(records, mkey, mdigest, value)
+  local known = redis.call('HMGET', KEYS[4] .. mkey, 'value', 'digest', 'why', 'until')
+  local before, why = known[1], known[3]
+  if not before then return nil end
+  if why and tonumber(known[4]) <= now then return nil end
+  if known[2] ~= mdigest then return 'x' end
+  if why then return cjson.encode({ 'E', before, why }) end
+  local held = false
+  for i = 1, #records do held = held or records[i].value == before end
+  if not held then return cjson.encode({ 'E', before, 'unknown' }) end
+  -- An earlier attempt of this very request: no repeat, but a holder in its way.
+  if string.match(before, '^(.-)|') == string.match(value, '^(.-)|') then return nil end
+  local r = bind_again(records, before)
   local wrote = save_all(records)
   if wrote then return full(wrote) end
-  if op.mkey ~= '' then
-    local key = KEYS[4] .. op.mkey
-    if op.event == 'held' then
-      redis.call('DEL', key)
-      redis.call('HSET', key, 'value', op.value, 'digest', op.mdigest)
-    else
-      local known = redis.call('HMGET', key, 'value', 'why', 'until')
-      if not known[1] or (known[2] and tonumber(known[3]) <= now) then
-        redis.call('DEL', key)
-        redis.call('HSET', key, 'value', op.value, 'digest', op.mdigest)
-      end
+  return cjson.encode({ 'p', before, holder_of(r) })
+end
+
+local function write_marker(mkey, value, mdigest)
+  redis.call('DEL', KEYS[4] .. mkey)
+  redis.call('HSET', KEYS[4] .. mkey, 'value', value, 'digest', mdigest)
+end
+
+-- Writes all or nothing; value, token, ttl, head and card stand where both hold and repair have them.
+local function take_all(records, kind, o, binding, flags)
+  local value, token, head, card = o[2], o[3], o[6], o[7]
+  local expiry = now + o[5] * 1000
+  for i = 1, #records do
+    local r = records[i]
+    r.value, r.head, r.card, r.taken = value, head, card, true
+    r.expiry, r.binding, r.flags = expiry, binding, flags + (has(r.flags, RENEWED) and RENEWED or 0)
+    r.fence, r.state = token, 'o'
+    event(r, kind, head, '')
+  end
+  return save_all(records)
+end
+
+local function hold(o)
+  local value, mkey, mdigest = o[2], o[9], o[10]
+  local records = load_all(o[4])
+  local marked = mkey ~= ''
+  local known = marked and remembered(records, mkey, mdigest, value)
+  if known then return answer(records, known) end
+  local number = tonumber(o[3])
+  local against = objection(records, value, number)
+  if against then return answer(records, against) end
+  if number > now + LEAD then
+    local seen = tonumber(o[8])
+    for i = 1, #records do
+      local fence = records[i].number or 0
+      if number > math.max(fence, seen) + SLACK then return answer(records, 'a') end
     end
+  end
+  local wrote = take_all(records, 'held', o, 0, marked and MARKED or 0)
+  if wrote then return full(wrote) end
+  if marked then
+    for i = 1, #records do redis.call('HSET', records[i].key, 'm', mkey .. '\31' .. mdigest) end
+    write_marker(mkey, value, mdigest)
   end
   return 'h'
 end
 
-local function hold(o)
-  local op = { secret = o[2], token = o[3], value = o[4], ref = o[5], ttl = o[7], owner = o[8], card = o[9],
-    mkey = o[11], mdigest = o[12], binding = 0, progress = '', event = 'held' }
-  local records = load_all(o[6])
-  local known = remembered(records, op.mkey, op.mdigest, op.secret)
-  if known then return answer(records, known) end
-  local token = tonumber(op.token)
-  local against = objection(records, op.value, token, op.secret)
-  if against then return answer(records, against) end
-  local seen = tonumber(o[10])
-  for i = 1, #records do
-    local fence = tonumber(records[i].fence) or 0
-    if token > math.max(now + LEAD, fence + SLACK, seen + SLACK) then return answer(records, 'a') end
-  end
-  return take_all(records, op)
-end
-
 local function repair(o)
-  local op = { secret = o[2], token = o[3], value = o[4], ref = o[5], ttl = o[7], owner = o[8], card = o[9],
-    binding = o[10], progress = o[11], mkey = o[12], mdigest = o[13], event = 'renewed' }
-  local records = load_all(o[6])
-  local against = objection(records, op.value, tonumber(op.token), op.secret)
+  local value, progress, mkey, mdigest = o[2], o[9], o[10], o[11]
+  local records = load_all(o[4])
+  local against = objection(records, value, tonumber(o[3]))
   if against then return answer(records, against) end
-  return take_all(records, op)
+  local flags = (mkey ~= '' and MARKED or 0) + (progress ~= '' and PROGRESS or 0)
+  local wrote = take_all(records, 'renewed', o, o[8], flags)
+  if wrote then return full(wrote) end
+  for i = 1, #records do
+    if mkey ~= '' then redis.call('HSET', records[i].key, 'm', mkey .. '\31' .. mdigest) end
+    if progress ~= '' then redis.call('HSET', records[i].key, 'p', progress) end
+  end
+  if mkey ~= '' then
+    local known = redis.call('HMGET', KEYS[4] .. mkey, 'value', 'why', 'until')
+    if not known[1] or (known[2] and tonumber(known[3]) <= now) then write_marker(mkey, value, mdigest) end
+  end
+  return 'h'
 end
 
 -- Why the lease is gone, from the newest event that names it.
@@ -194,7 +232,7 @@ local function why_missing(r, ref)
     if slot then
       local kind, _, _, named = string.match(stored[i + 1], '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31')
       -- The ring's age order: slots up to the newest belong to this turn, later ones to the turn before.
-      local age = (r.count - 1 - slot) % RING
+      local age = (r.slot - 1 - slot) % RING
       if named == ref and (at == -1 or age < at) then at, newest = age, kind end
     end
   end
@@ -204,8 +242,8 @@ local function why_missing(r, ref)
 end
 
 local function renew(o)
-  local value, ref, token, ttl, progress = o[2], o[3], o[4], o[6], o[7]
-  local records = load_all(o[5])
+  local value, ttl, ref, progress = o[2], o[5], o[6], o[7]
+  local records = load_all(o[4])
   for i = 1, #records do
     if records[i].value ~= value then
       save_all(records)
@@ -215,79 +253,75 @@ local function renew(o)
   for i = 1, #records do
     local r = records[i]
     r.expiry = math.max(r.expiry, now + ttl * 1000)
-    if progress ~= '' then r.progress = progress end
-    event(r, 'renewed', token, ref, r.owner, '')
+    if progress ~= '' and not has(r.flags, PROGRESS) then r.flags = r.flags + PROGRESS end
+    event(r, 'renewed', head_of(r), '')
   end
   local wrote = save_all(records)
   if wrote then return full(wrote) end
-  return cjson.encode({ 'e', holder_of(records[1]), records[1].mkey, records[1].mdigest })
-end
-
--- Raises the fence to (token, why) unless it is higher already.
-local function close_held(r, token, why)
-  if r.fence == '' or tonumber(r.fence) <= tonumber(token) then
-    r.fence, r.state = token, STATE[why]
+  if progress ~= '' then
+    for i = 1, #records do redis.call('HSET', records[i].key, 'p', progress) end
   end
+  return cjson.encode({ 'e', holder_of(records[1]), marker_of(records[1]) })
 end
 
--- What a release does to a resource that it holds. HDEL comes first: it is not refused when memory is full, and
--- after a first write Redis lets the script finish. So a full node can still let go.
-local function let_go(r, token, why, reason)
+-- HDEL is not refused when memory is full, and after a first write Redis lets the script finish: so a full node can
+-- still let go.
+local function save_at_any_cost(r)
+  local wrote = save(r)
+  if not wrote then return nil end
   redis.call('HDEL', r.key, '-')
-  local mkey, value = r.mkey, r.value
-  close_held(r, token, why)
-  event(r, why, token, r.ref, r.owner, reason)
-  vacate(r)
-  if mkey ~= '' then
-    if why == 'undone' then
-      if redis.call('HGET', KEYS[4] .. mkey, 'value') == value then redis.call('DEL', KEYS[4] .. mkey) end
-    else
-      end_marker(mkey, value, why, MEMORY)
-    end
-  end
   return save(r)
+end
+
+-- What a release does to a resource that it holds.
+local function let_go(r, token, why, reason)
+  local mkey, value = marker_of(r), r.value
+  if not r.number or r.number <= tonumber(token) then set_fence(r, token, STATE[why]) end
+  event(r, why, head_of(r), reason)
+  vacate(r)
+  local wrote = save_at_any_cost(r)
+  if wrote or mkey == '' then return wrote end
+  if why ~= 'undone' then
+    end_marker(mkey, value, why, MEMORY)
+  elseif redis.call('HGET', KEYS[4] .. mkey, 'value') == value then
+    redis.call('DEL', KEYS[4] .. mkey)
+  end
+  return nil
 end
 
 -- Closing where nothing matched: a late vote of this token must find the door shut.
-local function close_unheld(r, token, secret, why, seen)
-  local number, fence = tonumber(token), tonumber(r.fence)
+local function close_unheld(r, token, value, why, seen)
+  local number, fence = tonumber(token), r.number
   if number > math.max(now + LEAD, (fence or 0) + SLACK, seen + SLACK) then return nil end
   if fence then
-    if number < fence or (number == fence and (r.opener ~= secret or r.state ~= 'o')) then return nil end
-    if number > fence then r.opener = secret end
-  else
-    if number <= floor then return nil end
-    r.opener = secret
+    if number < fence or (number == fence and not opened_by(r, value)) then return nil end
+  elseif number <= floor then
+    return nil
   end
-  redis.call('HDEL', r.key, '-')
-  r.fence, r.state, r.dirty = token, STATE[why], true
-  return save(r)
+  set_fence(r, token, STATE[why])
+  return save_at_any_cost(r)
 end
 
 local function release(o)
-  local secret, token, value, names, why, reason = o[2], o[3], o[4], o[6], o[8], o[9]
-  local closing, binding, seen, mkey = o[10] == 1, o[11], tonumber(o[12]), o[13]
-  local records = load_all(names)
-  local matched, wrote = false, nil
+  local value, token, why, reason = o[2], o[3], o[5], o[6]
+  local closing, binding, seen, mkey = o[7] == 1, o[8], tonumber(o[9]), o[10]
+  local records = load_all(o[4])
+  local matched, held, wrote = false, false, nil
   for i = 1, #records do
     local r = records[i]
     if r.value == value then
-      -- A newer binding: the lease was taken over since, and whoever sent this no longer speaks for it.
       if binding < 0 or r.binding <= binding then
         matched = true
         wrote = wrote or let_go(r, token, why, reason)
+      else
+        held = true
       end
     elseif closing then
-      wrote = wrote or close_unheld(r, token, secret, why, seen)
+      wrote = wrote or close_unheld(r, token, value, why, seen)
     end
   end
-  if mkey ~= '' and why == 'undone' then
-    local key = KEYS[4] .. mkey
-    if redis.call('HGET', key, 'value') == value then
-      local held = false
-      for i = 1, #records do held = held or records[i].value == value end
-      if not held then redis.call('DEL', key) end
-    end
+  if mkey ~= '' and why == 'undone' and not held and redis.call('HGET', KEYS[4] .. mkey, 'value') == value then
+    redis.call('DEL', KEYS[4] .. mkey)
   end
   if wrote then return full(wrote) end
   save_all(records)
@@ -300,14 +334,14 @@ local function force(o)
   local name, ref, reason = o[2], o[3], o[4]
   local first = load(name)
   settle(first, MEMORY)
-  if first.value == '' or (ref ~= '' and first.ref ~= ref) then
+  local before = first.value and holder_of(first)
+  if not before or (ref ~= '' and before[2] ~= ref) then
     save(first)
     if closed == 'amnesia' then return silent(closed, closed_detail) end
     return cjson.encode({ 'f', '', false })
   end
-  local value, before = first.value, holder_of(first)
-  local named = cjson.decode(first.card).resources or {}
-  local token = token_of(value)
+  local value, token = first.value, before[3]
+  local named = cjson.decode(before[6]).resources or {}
   local wrote = let_go(first, token, 'forced', reason)
   for i = 1, #named do
     if named[i] ~= name then
@@ -327,17 +361,17 @@ end
 -- Newest first.
 local function history_of(r, most)
   local events = {}
-  for back = 0, math.min(most, r.count, RING) - 1 do
-    local stored = redis.call('HGET', r.key, (r.count - 1 - back) % RING)
+  for back = 1, math.min(most, RING) do
+    local stored = redis.call('HGET', r.key, (r.slot - back) % RING)
     if not stored then break end
-    events[#events + 1] = stored
+    events[back] = stored
   end
   return events
 end
 
 local function view(r, history)
   local holder = false
-  if r.value ~= '' and r.expiry > now then
+  if r.expiry > now then
     r.expiry = math.min(r.expiry, now + longest)
     holder = holder_of(r)
   end
@@ -374,11 +408,11 @@ local function sweep(o)
   local names = range_after(o[2], '', limit)
   for i = 1, #names do
     local r = load(names[i])
-    local held = r.value ~= ''
+    local held = r.value ~= nil
     settle(r, MEMORY)
-    if held and r.value == '' then expired = expired + 1 end
-    local fence = tonumber(r.fence)
-    if r.value == '' and fence and fence + AGE < now then
+    if held and not r.value then expired = expired + 1 end
+    local fence = r.number
+    if not r.value and fence and fence + AGE < now then
       if fence > floor then
         floor, floor_text = fence, r.fence
         -- Before the fence goes, so that no moment exists without either.
@@ -402,20 +436,19 @@ local LETS_GO = { r = true, f = true }
 local READS = { v = true, l = true, w = true }
 
 local function may(kind)
-  if not closed then return true end
   if closed == 'config' then return false end
   if LETS_GO[kind] then return true end
   return closed == 'suspect' and READS[kind] == true
 end
 
 local answers = { micros(now) }
-local operations = cjson.decode(ARGV[3])
+local operations = cmsgpack.unpack(ARGV[7])
 for i = 1, #operations do
   local o = operations[i]
-  if may(o[1]) then
+  if not closed or may(o[1]) then
     answers[i + 1] = ACTS[o[1]](o)
   else
     answers[i + 1] = silent(closed, closed_detail)
   end
 end
-return answers
+return table.concat(answers, '\n')
