@@ -3,11 +3,19 @@
 /** How an operation ended, for counters and latencies. Never carries a lock's name: names are unbounded. */
 export type Outcome = 'granted' | 'busy' | 'renewed' | 'released' | 'gone' | 'forced' | 'read' | 'refused';
 
+/** One vote as a trace shows it; late answers after the decision are dropped. */
+export interface VoteTrace {
+  answered(node: string, answer: string): void;
+  decided(carried: boolean): void;
+}
+
 export interface Probe {
   /** One lock operation ended. `waitedMs` is 0 for an immediate grant. */
   operation(name: string, outcome: Outcome, tookMs: number, reason?: string): void;
   /** One node answered one vote: the answer's kind (`held`, `conflict`), or why it was silent (`timeout`). */
   vote(op: string, node: string, answer: string): void;
+  /** Present only while tracing is on; undefined for a call that is not sampled. */
+  readonly traceVote?: (op: string) => VoteTrace | undefined;
   /** A batch of operations left for a node. */
   batch(node: string, operations: number): void;
   /** A node changed its state. */

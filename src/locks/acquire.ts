@@ -100,10 +100,10 @@ class Acquisition {
       if (!this.#caller.gone() && leftMs(this.#ask.ttlMs, attempt.watch.elapsedMs()) > 0) {
         return this.#grant(attempt);
       }
-      await this.#undo(attempt, ballot);
+      await this.#undo(attempt, ballot, verdict);
       return this.#caller.gone() ? callerGone() : this.#refuseQuorum(ballot, 'the votes came too late');
     }
-    await this.#undo(attempt, ballot);
+    await this.#undo(attempt, ballot, verdict);
     return verdict === undefined ? undefined : this.#conclude(attempt, ballot, verdict);
   }
 
@@ -171,17 +171,24 @@ class Acquisition {
   /**
    * The closing undo, to every node that voted for or may have. Waits for one answer from those that voted for: they
    * can be reached, and the caller may be told only when nothing of this attempt stands there.
+   * Where a majority holds another lease, nodes that have not answered yet will most likely refuse as well; an undo
+   * would close our token there and so shut out that lease's repair. They are left to answer first.
    */
-  async #undo({ op }: Attempt, ballot: Ballot): Promise<void> {
+  async #undo({ op }: Attempt, ballot: Ballot, verdict: Verdict | undefined): Promise<void> {
     const targets = undoTargets(ballot.answers);
     if (targets.length === 0) return;
     const undo = undoOf(op);
-    const [reached, unheard] = [
-      targets.filter((index) => !isSilent(ballot.answers[index])),
-      targets.filter((index) => isSilent(ballot.answers[index])),
-    ];
-    void this.#quorum.undo.send(undo, unheard);
-    await this.#quorum.undo.send(undo, reached);
+    const voted = targets.filter((index) => !isSilent(ballot.answers[index]));
+    const unheard = targets.filter((index) => isSilent(ballot.answers[index]));
+    if (verdict?.kind === 'held') {
+      void ballot.complete.then(() => {
+        const still = undoTargets(ballot.answers).filter((index) => unheard.includes(index));
+        void this.#quorum.undo.send(undo, still);
+      });
+    } else {
+      void this.#quorum.undo.send(undo, unheard);
+    }
+    await this.#quorum.undo.send(undo, voted);
   }
 
   #busy(holders: readonly NodeHolder[]): Busy {

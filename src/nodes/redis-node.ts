@@ -16,6 +16,9 @@ export interface RedisNodeOptions {
   readonly id: string;
   /** `redis://`, `rediss://` or `unix:///path`. */
   readonly url: string;
+  /** For a unix socket, whose URL has no place for them. */
+  readonly username?: string;
+  readonly password?: string;
   readonly namespace: string;
   /** How long one vote may take before it counts as silence. */
   readonly timeoutMs: number;
@@ -34,10 +37,12 @@ function silence(why: Silent['why'], detail: string): Silent {
  * The options that fail fast and never run a command twice: ioredis' defaults resend what a lost connection left
  * unanswered, even after the caller was told that it timed out.
  */
-function connectionOptions({ url, timeoutMs }: RedisNodeOptions) {
+function connectionOptions({ url, timeoutMs, username, password }: RedisNodeOptions) {
   return {
     protocol: 2,
     ...(url.startsWith('unix://') ? { path: url.slice('unix://'.length) } : {}),
+    ...(password === undefined ? {} : { password }),
+    ...(username === undefined || username === '' ? {} : { username }),
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,

@@ -19,6 +19,8 @@ const SWEEP_PAGE = 200;
 export interface NodeAddress {
   readonly id: string;
   readonly url: string;
+  readonly username?: string;
+  readonly password?: string;
 }
 
 export interface ClusterOptions {
@@ -55,7 +57,7 @@ export class Cluster {
     const cluster = fingerprint(options.nodes, options.namespace);
     const { namespace, nodeTimeoutMs, clock, probe, longestTtlMs } = options;
     const nodes = options.nodes.map(
-      ({ id, url }) => new RedisNode({ id, url, namespace, timeoutMs: nodeTimeoutMs, clock, probe }),
+      (address) => new RedisNode({ ...address, namespace, timeoutMs: nodeTimeoutMs, clock, probe }),
     );
     this.nodes = nodes;
     this.#swept = nodes.map(() => '');

@@ -1,6 +1,6 @@
 /** The vote of a majority, counted by the `redlock` package; the only file that knows it. */
 import Redlock, { Lock } from 'redlock';
-import type { Probe } from '../domain/probe.ts';
+import type { Probe, VoteTrace } from '../domain/probe.ts';
 import type { Answer, LockNode, NodeOp } from '../nodes/node.ts';
 import { assert } from '../std/assert.ts';
 import type { Reply } from './ballot.ts';
@@ -30,14 +30,16 @@ class OpenBallot {
   readonly #op: NodeOp;
   readonly #isFor: IsFor;
   readonly #ordered: boolean;
+  readonly #trace: VoteTrace | undefined;
   #last: Promise<Reply | undefined> = NOBODY;
   #outstanding: number;
   #close: () => void = () => {};
 
-  constructor(op: NodeOp, isFor: IsFor, nodes: number, ordered: boolean) {
+  constructor(op: NodeOp, isFor: IsFor, nodes: number, ordered: boolean, traced: VoteTrace | undefined) {
     this.#op = op;
     this.#isFor = isFor;
     this.#ordered = ordered;
+    this.#trace = traced;
     this.#outstanding = nodes;
     this.answers = new Array(nodes).fill(undefined);
     this.complete = new Promise((resolve) => {
@@ -50,7 +52,9 @@ class OpenBallot {
     const asked = this.#ordered ? this.#askInTurn(node) : node.ask(this.#op);
     return asked.then((reply) => {
       this.answers[index] = reply;
-      probe.vote(this.#op.kind, node.id, reply.kind === 'silent' ? reply.why : reply.kind);
+      const told = reply.kind === 'silent' ? reply.why : reply.kind;
+      probe.vote(this.#op.kind, node.id, told);
+      this.#trace?.answered(node.id, told);
       this.#outstanding -= 1;
       if (this.#outstanding === 0) this.#close();
       if (reply.kind !== 'skipped' && this.#isFor(reply)) return KEYS.length;
@@ -71,6 +75,7 @@ class OpenBallot {
 
 export class Majority {
   readonly nodes: readonly LockNode[];
+  readonly #probe: Probe;
   readonly #open = new Map<string, OpenBallot>();
   readonly #redlock: Redlock;
   #serial = 0;
@@ -79,6 +84,7 @@ export class Majority {
   constructor(nodes: readonly LockNode[], probe: Probe) {
     assert(nodes.length % 2 === 1, `an odd number of nodes, not ${nodes.length}`);
     this.nodes = nodes;
+    this.#probe = probe;
     const clients = nodes.map((node, index) => ({
       evalsha: (_sha: string, _keys: number, args: readonly string[]) =>
         this.#open.get(args[KEYS.length] ?? '')!.cast(node, index, probe),
@@ -100,7 +106,8 @@ export class Majority {
   async vote(op: NodeOp, isFor: IsFor, ordered = false): Promise<Ballot> {
     this.#serial += 1;
     const id = String(this.#serial);
-    const ballot = new OpenBallot(op, isFor, this.nodes.length, ordered);
+    const traced = this.#probe.traceVote?.(op.kind);
+    const ballot = new OpenBallot(op, isFor, this.nodes.length, ordered, traced);
     this.#open.set(id, ballot);
     try {
       await this.#redlock.extend(new Lock(this.#redlock, KEYS, id, [], Number.POSITIVE_INFINITY), 1);
@@ -109,6 +116,7 @@ export class Majority {
       // Against: the ballot knows why.
     }
     this.#open.delete(id);
+    traced?.decided(ballot.carried);
     return ballot;
   }
 
