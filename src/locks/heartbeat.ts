@@ -47,7 +47,7 @@ export async function heartbeat(
       replayed: false,
     });
   }
-  return notBacked(quorum, ask, match, ballot.answers, repaired.length);
+  return notBacked(quorum, ask, ballot.answers, repaired.length);
 }
 
 function extensions(replies: readonly (Reply | undefined)[]): number[] {
@@ -86,7 +86,6 @@ async function repair(
 function notBacked(
   quorum: Quorum,
   { lease }: HeartbeatAsk,
-  match: Extended,
   replies: readonly (Reply | undefined)[],
   repaired: number,
 ): Refusal {

@@ -24,6 +24,8 @@ export interface RedisNodeOptions {
   readonly timeoutMs: number;
   readonly clock: Clock;
   readonly probe?: Probe;
+  /** TEST HOOK: scripts with one rule switched off, to show the anomaly that the rule prevents. */
+  readonly scripts?: typeof scripts;
 }
 
 const HANDSHAKE_MS_MIN = 1000;
@@ -71,6 +73,7 @@ export class RedisNode implements LockNode {
   readonly #timeoutMs: number;
   readonly #keys: string[];
   readonly #redis: Redis;
+  readonly #scripts: typeof scripts;
   readonly #batch = new Batch((operations) => this.#send(operations));
   readonly #watch = new ClockWatch();
   #facts: NodeFacts | undefined;
@@ -83,6 +86,7 @@ export class RedisNode implements LockNode {
     this.#clock = options.clock;
     this.#probe = options.probe ?? silentProbe;
     this.#timeoutMs = options.timeoutMs;
+    this.#scripts = options.scripts ?? scripts;
     this.#keys = keyList(keysOf(options.namespace));
     const settings = connectionOptions(options);
     this.#redis = options.url.startsWith('unix://') ? new Redis(settings) : new Redis(options.url, settings);
@@ -116,7 +120,7 @@ export class RedisNode implements LockNode {
   }
 
   async admin(op: AdminOp): Promise<AdminAnswer> {
-    const reply = await this.#command(() => this.#run(scripts.admin, [adminText(op)]));
+    const reply = await this.#command(() => this.#run(this.#scripts.admin, [adminText(op)]));
     if (typeof reply === 'string') return parseAdmin(reply);
     return { kind: 'failed', detail: reply instanceof Error ? reply.message : 'no answer in time' };
   }
@@ -144,7 +148,7 @@ export class RedisNode implements LockNode {
       this.#redis.disconnect(true);
       return;
     }
-    await this.#command(() => this.#redis.script('LOAD', scripts.votes.source));
+    await this.#command(() => this.#redis.script('LOAD', this.#scripts.votes.source));
     this.#facts = facts;
     this.onReady(facts);
   }
@@ -164,7 +168,7 @@ export class RedisNode implements LockNode {
     this.#probe.batch(this.id, operations.length);
     const sentMs = this.#clock.monotonicMs();
     const reply = await this.#command(() =>
-      this.#run(scripts.votes, [...stamp.args, batchBytes(operations)]),
+      this.#run(this.#scripts.votes, [...stamp.args, batchBytes(operations)]),
     );
     if (reply instanceof Error) return silence('error', reply.message);
     if (typeof reply !== 'string') return silence('timeout', `no answer within ${this.#timeoutMs} ms`);

@@ -2,7 +2,7 @@
 import { hash } from 'node:crypto';
 import type { Probe } from '../domain/probe.ts';
 import type { LockNode } from '../nodes/node.ts';
-import { RedisNode } from '../nodes/redis-node.ts';
+import { RedisNode, type RedisNodeOptions } from '../nodes/redis-node.ts';
 import type { Clock, Timer } from '../std/clock.ts';
 import type { Random } from '../std/random.ts';
 import { Admission } from './admission.ts';
@@ -35,6 +35,8 @@ export interface ClusterOptions {
   readonly probe: Probe;
   /** Test hook: forgetful nodes vote at once, so that a test can show what the quarantine prevents. */
   readonly quarantineOff?: boolean;
+  /** TEST HOOK: see RedisNodeOptions. */
+  readonly scripts?: RedisNodeOptions['scripts'];
 }
 
 /** Which node list this is, whatever its order: another list must not meddle with these nodes. */
@@ -57,7 +59,15 @@ export class Cluster {
     const cluster = fingerprint(options.nodes, options.namespace);
     const { namespace, nodeTimeoutMs, clock, probe, longestTtlMs } = options;
     const nodes = options.nodes.map(
-      (address) => new RedisNode({ ...address, namespace, timeoutMs: nodeTimeoutMs, clock, probe }),
+      (address) =>
+        new RedisNode({
+          ...address,
+          namespace,
+          timeoutMs: nodeTimeoutMs,
+          clock,
+          probe,
+          ...(options.scripts === undefined ? {} : { scripts: options.scripts }),
+        }),
     );
     this.nodes = nodes;
     this.#swept = nodes.map(() => '');
