@@ -6,7 +6,7 @@ import { startHttp } from './control/http.ts';
 import { createLogs } from './control/logs.ts';
 import { createMetrics, type Metrics } from './control/metrics.ts';
 import { createTelemetry } from './control/telemetry.ts';
-import { startTracing } from './control/tracing.ts';
+import { startTracing, type Tracing } from './control/tracing.ts';
 import { traceVote } from './control/vote-spans.ts';
 import { type Probe, silentProbe } from './domain/probe.ts';
 import { type Edge, type ExtraService, startEdge } from './edge/server.ts';
@@ -103,94 +103,124 @@ function embeddedStore(node: MemoryNode): Store {
   return { nodes: [node], ready: () => true, status: () => status, stop: () => {} };
 }
 
-/** Starts everything; whatever fails to start takes the rest down with it. */
-export async function startReplica(settings: Settings, hooks: ReplicaHooks = {}): Promise<Replica> {
-  const clock = hooks.clock ?? systemClock;
-  const tracing = await startTracing({
-    asked: settings.tracing.asked,
-    serviceName: settings.tracing.serviceName,
-  });
-  let store: Store | undefined;
-  let metrics: Metrics | undefined;
-  const logs = createLogs({
-    level: settings.logLevel,
-    version,
-    onDrop: () => metrics?.logLineDropped(),
-  });
-  metrics = createMetrics({
+/** What listens to the path, and what it is told by. */
+interface Insight {
+  readonly probe: Probe;
+  readonly metrics: Metrics;
+  readonly tracing: Tracing;
+  close(): Promise<void>;
+}
+
+async function openInsight(settings: Settings, cluster: () => Store | undefined): Promise<Insight> {
+  const { asked, serviceName } = settings.tracing;
+  const tracing = await startTracing({ asked, serviceName });
+  const metrics = createMetrics({
     version,
     nodes: settings.redisNodes.length === 0 ? ['embedded'] : settings.redisNodes.map(({ id }) => id),
-    cluster: () => ({ ready: store?.ready() ?? false, quorumMargin: store?.status().quorumMargin ?? -1 }),
+    cluster: () => ({
+      ready: cluster()?.ready() ?? false,
+      quorumMargin: cluster()?.status().quorumMargin ?? -1,
+    }),
   });
-  const { rpc, sinkFailed } = metrics;
+  const logs = createLogs({ level: settings.logLevel, version, onDrop: () => metrics.logLineDropped() });
   const sinks = [
     { name: 'metrics', probe: metrics.probe },
     { name: 'logs', probe: logs.probe },
   ];
-  const probe: Probe = {
-    ...createTelemetry(sinks, (sink) => sinkFailed(sink)),
-    ...(tracing.active ? { traceVote } : {}),
+  const telemetry = createTelemetry(sinks, (sink) => metrics.sinkFailed(sink));
+  return {
+    probe: tracing.active ? { ...telemetry, traceVote } : telemetry,
+    metrics,
+    tracing,
+    async close() {
+      await tracing.shutdown();
+      logs.close();
+    },
   };
-  store = await openStore(settings, probe, hooks);
-  const opened = store;
+}
+
+/** Starts everything; whatever fails to start takes the rest down with it. */
+export async function startReplica(settings: Settings, hooks: ReplicaHooks = {}): Promise<Replica> {
+  let store: Store | undefined;
+  const insight = await openInsight(settings, () => store);
+  try {
+    store = await openStore(settings, insight.probe, hooks);
+    return await openDoors(settings, hooks, store, insight);
+  } catch (error) {
+    store?.stop();
+    await insight.close();
+    throw error;
+  }
+}
+
+async function openDoors(
+  settings: Settings,
+  hooks: ReplicaHooks,
+  store: Store,
+  insight: Insight,
+): Promise<Replica> {
+  const { probe, metrics } = insight;
+  let draining = false;
+  const edge = await openEdge(settings, hooks, store, insight);
+  const http = await startHttp({
+    address: settings.httpListen,
+    version,
+    unready: () => whyUnready(store, draining),
+    metrics,
+    about: () => ({ ...store.status(), draining }),
+  }).catch(async (error: unknown) => {
+    await edge.stop();
+    throw error;
+  });
+  const follow = (): void => {
+    if (draining) return;
+    edge.setServing(store.ready());
+    systemClock.after(HEALTH_EVERY_MS, follow);
+  };
+  follow();
+  const httpAddress = formatAddress(http.address);
+  probe.notice('info', 'serving', { addresses: edge.addresses, http: httpAddress });
+  return {
+    addresses: edge.addresses,
+    httpAddress,
+    status: () => store.status(),
+    async drain() {
+      draining = true;
+      probe.notice('info', 'draining', { limitMs: settings.drainTimeoutMs });
+      await edge.drain(settings.drainTimeoutMs);
+      await http.close();
+      store.stop();
+      probe.notice('info', 'stopped');
+      await insight.close();
+    },
+  };
+}
+
+function openEdge(
+  settings: Settings,
+  hooks: ReplicaHooks,
+  store: Store,
+  { probe, metrics, tracing }: Insight,
+): Promise<Edge> {
   const quorum = makeQuorum({
-    nodes: opened.nodes,
-    clock,
+    nodes: store.nodes,
+    clock: hooks.clock ?? systemClock,
     probe,
     longestTtlMs: settings.maxTtlMs,
     retryAfterMs: settings.nodeTimeoutMs * 2,
   });
-  const locks = makeLocks({ quorum, random: systemRandom, probe });
-  let draining = false;
-  let edge: Edge | undefined;
-  try {
-    edge = await startEdge({
-      locks,
-      settings,
-      addresses: settings.listen.map(formatAddress),
-      keepalive: { timeMs: settings.keepaliveTimeMs, timeoutMs: settings.keepaliveTimeoutMs },
-      probe,
-      tracing: tracing.active,
-      version,
-      status: () => opened.status(),
-      onCall: rpc,
-      ...(hooks.extraServices === undefined ? {} : { extraServices: hooks.extraServices }),
-    });
-    const door = await startHttp({
-      address: settings.httpListen,
-      version,
-      unready: () => whyUnready(opened, draining),
-      metrics,
-      about: () => ({ ...opened.status(), draining }),
-    });
-    const serving = edge;
-    const health = setInterval(() => serving.setServing(opened.ready()), HEALTH_EVERY_MS);
-    serving.setServing(opened.ready());
-    const httpAddress = formatAddress(door.address);
-    probe.notice('info', 'serving', { addresses: serving.addresses, http: httpAddress, version });
-    return {
-      addresses: serving.addresses,
-      httpAddress,
-      status: () => opened.status(),
-      async drain() {
-        draining = true;
-        clearInterval(health);
-        probe.notice('info', 'draining', { limitMs: settings.drainTimeoutMs });
-        await serving.drain(settings.drainTimeoutMs);
-        await door.close();
-        opened.stop();
-        await tracing.shutdown();
-        probe.notice('info', 'stopped');
-        logs.close();
-      },
-    };
-  } catch (error) {
-    await edge?.stop();
-    opened.stop();
-    await tracing.shutdown();
-    logs.close();
-    throw error;
-  }
+  return startEdge({
+    locks: makeLocks({ quorum, random: systemRandom, probe }),
+    settings,
+    addresses: settings.listen.map(formatAddress),
+    keepalive: { timeMs: settings.keepaliveTimeMs, timeoutMs: settings.keepaliveTimeoutMs },
+    probe,
+    tracing: tracing.active,
+    version,
+    status: () => store.status(),
+    onCall: metrics.rpc,
+    ...(hooks.extraServices === undefined ? {} : { extraServices: hooks.extraServices }),
+  });
 }
 
 function whyUnready(store: Store, draining: boolean): readonly string[] {
