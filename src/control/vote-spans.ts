@@ -18,7 +18,8 @@ export function traceVote(op: string): VoteTrace | undefined {
     },
     decided: (carried) => {
       span.setAttribute('holdfast.carried', carried);
-      span.end();
+      span.addEvent('decided');
     },
+    complete: () => span.end(),
   };
 }

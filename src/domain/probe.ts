@@ -3,10 +3,11 @@
 /** How an operation ended, for counters and latencies. Never carries a lock's name: names are unbounded. */
 export type Outcome = 'granted' | 'busy' | 'renewed' | 'released' | 'gone' | 'forced' | 'read' | 'refused';
 
-/** One vote as a trace shows it; late answers after the decision are dropped. */
+/** One vote as a trace shows it: it goes on after the decision until every node has answered or fallen silent. */
 export interface VoteTrace {
   answered(node: string, answer: string): void;
   decided(carried: boolean): void;
+  complete(): void;
 }
 
 export interface Probe {

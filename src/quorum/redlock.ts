@@ -116,7 +116,10 @@ export class Majority {
       // Against: the ballot knows why.
     }
     this.#open.delete(id);
-    traced?.decided(ballot.carried);
+    if (traced !== undefined) {
+      traced.decided(ballot.carried);
+      void ballot.complete.then(() => traced.complete());
+    }
     return ballot;
   }
 
