@@ -69,7 +69,7 @@ export type AdminOp =
   | { readonly kind: 'durable'; readonly runId: string; readonly durable: boolean }
   /** Suspects the node's clock until now + its longest ttl. */
   | { readonly kind: 'suspect'; readonly runId: string }
-  /** Pages through the fences in name order; also the floor. Needs a meta of `runId`. */
+  /** Pages through the fences in name order; also the floor. Needs a meta, or an adopted quarantine, of `runId`. */
   | { readonly kind: 'fences'; readonly runId: string; readonly after: string; readonly limit: number }
   /** Raises fences (higher token wins; at equal tokens closed wins) and the floor, under the given quarantine. */
   | {
@@ -79,7 +79,8 @@ export type AdminOp =
       readonly entries: readonly FenceEntry[];
       readonly floor: Token;
     }
-  /** `config adopt`, old list: no proposer of the old cluster may use this node again; fences stay readable. */
+  /** `config adopt`, old list: no proposer of the old cluster may use this node again; fences stay readable.
+   * Done, too, where the node was adopted already: the adoption may be tried again. */
   | {
       readonly kind: 'retire';
       readonly runId: string;

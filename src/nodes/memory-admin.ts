@@ -34,7 +34,7 @@ export function administer(store: Store, op: AdminOp, nowMicros: number): AdminA
         return done;
       });
     case 'fences':
-      return ofRun(store, op.runId, () => fences(store, op));
+      return adopted(store, op.runId) ? fences(store, op) : ofRun(store, op.runId, () => fences(store, op));
     case 'takeover':
       return takeover(store, op);
     case 'retire':
@@ -101,6 +101,11 @@ function fences(store: Store, op: Of<'fences'>): AdminAnswer {
   return { kind: 'fences', entries, next: nextPage(names, op.limit), floor: store.floor };
 }
 
+/** Adopted already: no meta any more, but the fences are still there for a second try of the adoption. */
+function adopted({ meta, quarantine: standing }: Store, runId: string): boolean {
+  return meta === undefined && standing?.adopted === true && standing.runId === runId;
+}
+
 function takeover(store: Store, op: Of<'takeover'>): AdminAnswer {
   const standing = store.quarantine;
   if (standing?.id !== op.quarantineId || standing.runId !== op.runId) return lost('no such quarantine');
@@ -123,6 +128,7 @@ function raise(store: Store, entry: FenceEntry): void {
 
 /** Old proposers find another cluster and stay silent; `fences` asks only for the run, so it still answers. */
 function retire(store: Store, op: Of<'retire'>): AdminAnswer {
+  if (adopted(store, op.runId)) return done;
   const retired = `${op.newCluster}.retired`;
   return ofRun(store, op.runId, (meta) => {
     if (meta.cluster === retired) return done;

@@ -1,6 +1,6 @@
 /** HOLD, RENEW, REPAIR, RELEASE and FORCE as the contract in node.ts states them, one small function a rule. */
 import type { LostWhy } from '../domain/refusals.ts';
-import { maxToken, type Token } from '../domain/token.ts';
+import { maxToken, NO_TOKEN, type Token } from '../domain/token.ts';
 import {
   closedFence,
   deleteMarkerOf,
@@ -160,16 +160,14 @@ function byFences(turn: Turn, op: Proposal): Answer | undefined {
   return highest === undefined ? undefined : { kind: 'stale', fence: highest };
 }
 
-/** HOLD d for one resource. */
+/** HOLD d for one resource: the fence, unless this very lease opened it, and the floor. */
 function refusingFence(turn: Turn, op: Proposal, fence: Fence | undefined): Token | undefined {
-  if (fence === undefined) {
-    return turn.rules.floor && op.token <= turn.store.floor ? turn.store.floor : undefined;
+  if (fence !== undefined && op.token === fence.token && fence.state === 'open') {
+    if (fence.opener === op.secret || !turn.rules.equalTokenOtherOpener) return undefined;
   }
-  if (op.token < fence.token) return fence.token;
-  if (op.token > fence.token) return undefined;
-  const opensAgain =
-    fence.state === 'open' && (fence.opener === op.secret || !turn.rules.equalTokenOtherOpener);
-  return opensAgain ? undefined : fence.token;
+  const floor = turn.rules.floor ? turn.store.floor : NO_TOKEN;
+  const highest = maxToken(fence?.token ?? NO_TOKEN, floor);
+  return op.token <= highest ? highest : undefined;
 }
 
 /** HOLD e: a broken clock may not poison a fence. */

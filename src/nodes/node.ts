@@ -40,8 +40,8 @@ export const SCHEMA = 1;
  *        live, but nobody holds that value    -> ended(value, `unknown`)
  *   b. exactly `value` holds every resource   -> dup
  *   c. any resource has a holder (or, partly, this value) -> conflict(the holders, in the order of `resources`)
- *   d. for each resource: no fence and token <= floor, or token < fence, or token = fence when that is closed or
- *      was opened by another secret           -> stale(the highest such fence or floor over all resources)
+ *   d. for each resource, unless its fence is (token, open, this secret): token <= fence or token <= floor
+ *                                             -> stale(the highest fence or floor of these resources)
  *   e. for any resource: token > max(now + lead, fence + slack, seen + slack); no fence counts as 0
  *                                             -> ahead
  *   f. else: it holds all (binding 0, expiry now + ttl), each fence = (token, open, secret), event `held`, the

@@ -32,7 +32,7 @@ local function read_meta()
   if not m[1] then return nil end
   local schema, node, cluster, longest_ms, run = string.match(m[1], STAMP)
   return { schema = schema, nodeId = node, cluster = cluster, longestTtlMs = longest_ms, runId = run,
-    durable = m[2], floor = m[3], suspectUntil = m[4] }
+    durable = m[2], floor = m[3] or '0', suspectUntil = m[4] or '0' }
 end
 
 local function read_quarantine()
@@ -47,13 +47,10 @@ local function state()
   return answer('state', { meta = read_meta(), quarantine = read_quarantine() })
 end
 
--- A node keeps its own floor and never lowers it; a quarantine may have raised one before there was a meta.
+-- Floor and suspicion are the node's own: they stand in the same hash, with or without a meta, and are kept.
 local function write_meta(m)
-  local floor = redis.call('HGET', KEYS[1], 'floor') or redis.call('HGET', KEYS[5], 'floor') or '0'
-  local brought = redis.call('HGET', KEYS[5], 'floor')
-  if brought and tonumber(brought) > tonumber(floor) then floor = brought end
   redis.call('HSET', KEYS[1], 'stamp', stamp_of(m.schema, m.nodeId, m.cluster, m.longestTtlMs, m.runId),
-    'durable', m.durable and 1 or 0, 'floor', floor, 'suspect', 0)
+    'durable', m.durable and 1 or 0)
   redis.call('DEL', KEYS[5])
 end
 
@@ -73,7 +70,6 @@ acts.read = state
 function acts.quarantine()
   if meta and meta.runId == op.runId then return state() end
   if quarantine and quarantine.runId == op.runId then return state() end
-  -- What an earlier run brought as floor stays: a floor is never lowered.
   put_quarantine(0)
   return state()
 end
@@ -113,8 +109,13 @@ function acts.suspect()
   return answer('done')
 end
 
+-- A node that was adopted already has no meta any more, but still has the fences that a second try of the adoption needs.
+local function adopted()
+  return not meta and quarantine and quarantine.adopted == '1' and quarantine.runId == op.runId
+end
+
 function acts.fences()
-  if not meta or meta.runId ~= op.runId then return lost('the meta is of another run') end
+  if not adopted() and (not meta or meta.runId ~= op.runId) then return lost('the meta is of another run') end
   local from = '-'
   if op.after ~= '' then from = '(' .. op.after end
   local names = redis.call('ZRANGEBYLEX', KEYS[2], from, '+', 'LIMIT', 0, op.limit)
@@ -130,7 +131,7 @@ function acts.fences()
   end
   local next = ''
   if #names == op.limit then next = names[#names] end
-  return answer('fences', { entries = entries, next = next, floor = meta.floor })
+  return answer('fences', { entries = entries, next = next, floor = redis.call('HGET', KEYS[1], 'floor') or '0' })
 end
 
 function acts.takeover()
@@ -148,12 +149,13 @@ function acts.takeover()
       redis.call('HSET', r.key, 'o', opener)
     end
   end
-  local known = redis.call('HGET', KEYS[5], 'floor') or '0'
-  if tonumber(op.floor) > tonumber(known) then redis.call('HSET', KEYS[5], 'floor', op.floor) end
+  local known = redis.call('HGET', KEYS[1], 'floor') or '0'
+  if tonumber(op.floor) > tonumber(known) then redis.call('HSET', KEYS[1], 'floor', op.floor) end
   return answer('done')
 end
 
 function acts.retire()
+  if adopted() then return answer('done') end
   local retired = op.newCluster .. '.retired'
   if not meta or meta.runId ~= op.runId then return lost('the meta is of another run') end
   if meta.cluster == retired then return answer('done') end
@@ -163,10 +165,9 @@ function acts.retire()
 end
 
 function acts.adopt()
-  local floor = redis.call('HGET', KEYS[1], 'floor')
-  redis.call('DEL', KEYS[1], KEYS[5])
+  redis.call('HDEL', KEYS[1], 'stamp', 'durable')
+  redis.call('DEL', KEYS[5])
   put_quarantine(1)
-  if floor then redis.call('HSET', KEYS[5], 'floor', floor) end
   return answer('done')
 end
 

@@ -120,7 +120,8 @@ end
 local function end_marker(mkey, value, why, memory)
   if mkey == '' then return end
   local key = KEYS[4] .. mkey
-  if redis.call('HGET', key, 'value') ~= value then return end
+  local known = redis.call('HMGET', key, 'value', 'until')
+  if known[1] ~= value or (known[2] and tonumber(known[2]) <= now) then return end
   local wrote = redis.pcall('HSET', key, 'why', why, 'until', micros(now + memory))
   if type(wrote) == 'table' and wrote.err then return end
   -- Garbage collection only, with a minute to spare: the rule itself reads `until`.

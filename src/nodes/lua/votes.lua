@@ -31,20 +31,22 @@ end
 -- Step 1: what stops this node from voting. `amnesia` and `suspect` do not stop a release.
 local function gate()
   local meta = redis.call('HMGET', KEYS[1], 'stamp', 'suspect', 'floor')
-  if not meta[1] then return 'amnesia', 'no meta', '0' end
+  -- The floor is the node's own and stands beside the meta: a quarantine may have raised it, an adoption keeps it.
+  local own_floor = meta[3] or '0'
+  if not meta[1] then return 'amnesia', 'no meta', own_floor end
   if meta[1] ~= ARGV[1] then
     local why, detail = differs(meta[1])
-    return why, detail, meta[3]
+    return why, detail, own_floor
   end
-  if meta[2] ~= '0' then
+  if meta[2] and meta[2] ~= '0' then
     local suspect = tonumber(meta[2])
     if suspect > now + longest then
       suspect = now + longest
       redis.pcall('HSET', KEYS[1], 'suspect', micros(suspect))
     end
-    if suspect > now then return 'suspect', 'clock jumped', meta[3] end
+    if suspect > now then return 'suspect', 'clock jumped', own_floor end
   end
-  return nil, nil, meta[3]
+  return nil, nil, own_floor
 end
 local closed, closed_detail, floor_text = gate()
 local floor = tonumber(floor_text)
@@ -92,14 +94,12 @@ local function opened_by(r, value)
   return r.state == 'O' and redis.call('HGET', r.key, 'o') == string.match(value, '^(.-)|')
 end
 
--- Rule d: is `token` refused by the record's fence, and by which?
+-- Rule d: is `token` refused by the fence or by the floor, and by which?
 local function stale(r, token, value)
   local fence = r.number
-  if not fence then
-    if token <= floor then return floor, floor_text end
-    return nil
-  end
-  if token < fence or (token == fence and not opened_by(r, value)) then return fence, r.fence end
+  if fence and token == fence and opened_by(r, value) then return nil end
+  if fence and token <= fence and fence >= floor then return fence, r.fence end
+  if token <= floor then return floor, floor_text end
   return nil
 end
 
@@ -145,7 +145,7 @@ end
 local function remembered(records, mkey, mdigest, value)
   local known = redis.call('HMGET', KEYS[4] .. mkey, 'value', 'digest', 'why', 'until')
   local before, why = known[1], known[3]
-  if not before then return nil end
+  if not before or before == value then return nil end
   if why and tonumber(known[4]) <= now then return nil end
   if known[2] ~= mdigest then return 'x' end
   if why then return cjson.encode({ 'E', before, why }) end

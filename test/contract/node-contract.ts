@@ -1,0 +1,40 @@
+/** The contract of a lock node (src/nodes/node.ts, src/nodes/admin.ts) as one suite for every implementation. */
+import { afterAll, beforeAll, beforeEach, describe } from 'vitest';
+import { Caller } from './caller.ts';
+import { adminContract } from './contract-admin.ts';
+import { gateContract } from './contract-gate.ts';
+import { holdContract } from './contract-hold.ts';
+import { markerContract } from './contract-markers.ts';
+import { readContract } from './contract-reads.ts';
+import { releaseContract } from './contract-release.ts';
+import { renewContract } from './contract-renew.ts';
+import { takeoverContract } from './contract-takeover.ts';
+import type { UnderTest } from './under-test.ts';
+
+/** Runs the whole suite over the one node that `open` gives; each test finds it empty and admitted. */
+export function nodeContract(name: string, open: () => Promise<UnderTest>): void {
+  describe(name, () => {
+    let under: UnderTest | undefined;
+    let caller: Caller | undefined;
+    const node = (): Caller => {
+      if (caller === undefined) throw new Error('a node is there only while a test runs');
+      return caller;
+    };
+
+    beforeAll(async () => {
+      under = await open();
+      caller = new Caller(under);
+    });
+    beforeEach(() => node().reset());
+    afterAll(() => under?.close());
+
+    holdContract(node);
+    markerContract(node);
+    renewContract(node);
+    releaseContract(node);
+    readContract(node);
+    gateContract(node);
+    adminContract(node);
+    takeoverContract(node);
+  });
+}
