@@ -36,6 +36,8 @@ export interface HeartbeatAsk {
 export interface ReleaseAsk {
   readonly lease: LeaseName;
   readonly reason: string;
+  /** Only while nobody has taken the lease over since it had this binding; absent: in any case. */
+  readonly binding?: number;
 }
 
 /** One holder as others may see it; times in wall-clock milliseconds since the Unix epoch. */

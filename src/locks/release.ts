@@ -14,7 +14,7 @@ export type Released = { readonly kind: 'released'; readonly released: boolean }
 const executed = (answer: Answer): boolean => answer.kind === 'released';
 const matched = (reply: Reply | undefined): boolean => reply?.kind === 'released' && reply.matched;
 
-export async function release(quorum: Quorum, { lease, reason }: ReleaseAsk): Promise<Released | Refusal> {
+export async function release(quorum: Quorum, { lease, reason, binding }: ReleaseAsk): Promise<Released | Refusal> {
   const op: ReleaseOp = {
     kind: 'release',
     secret: lease.secret,
@@ -25,6 +25,7 @@ export async function release(quorum: Quorum, { lease, reason }: ReleaseAsk): Pr
     reason,
     // Until one node has matched, the id may be forged, and a forged id must move no fence.
     closing: false,
+    ...(binding === undefined ? {} : { binding }),
     seen: NO_TOKEN,
   };
   const ballot = await quorum.votes.vote(op, executed);
