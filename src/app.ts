@@ -134,7 +134,7 @@ async function openInsight(settings: Settings, cluster: () => Store | undefined)
     tracing,
     async close() {
       await tracing.shutdown();
-      logs.close();
+      await logs.close();
     },
   };
 }

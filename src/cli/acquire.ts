@@ -1,0 +1,102 @@
+/** `holdfast acquire`: takes a lease, or says who has it. */
+import { hostname } from 'node:os';
+import { limits } from '../domain/limits.ts';
+import type { AcquireRequest } from '../edge/gen/holdfast/v1/AcquireRequest.ts';
+import type { AcquireResponse__Output } from '../edge/gen/holdfast/v1/AcquireResponse.ts';
+import type { Busy__Output } from '../edge/gen/holdfast/v1/Busy.ts';
+import { deadlineOf, printJson, withService } from './call.ts';
+import {
+  CLIENT_OPTIONS,
+  CLIENT_USAGE,
+  type Command,
+  durationFlag,
+  parseCommandLine,
+  UsageError,
+  wholeFlag,
+} from './command.ts';
+import { exit } from './exit.ts';
+import { plain, spanText, when } from './format.ts';
+import { leaseText } from './lease-text.ts';
+import { durationMs, durationOf } from './proto-json.ts';
+
+const usage = `Usage: holdfast acquire RESOURCE... [flags]
+
+Takes one lease on all resources and prints its id, ref, token and expiry. It ends
+by itself after its ttl: renew it with \`holdfast heartbeat\`. Exit 75 when somebody
+else has it. The lease id is a secret: whoever knows it can end the lease.
+
+      --ttl D            for how long without a heartbeat (default: the service's)
+      --wait D           wait in line for so long (default: do not wait)
+      --owner O          for whom; ONE thread of control (default HOST/PID/1)
+      --label KEY=VALUE  shown in every view; may be repeated
+      --request-id ID    makes the call safe to repeat; choose it at random
+      --priority N       0 to 9, a head start in line (default 0)
+      --any K            any K of the resources instead of all
+${CLIENT_USAGE}`;
+
+const OPTIONS = {
+  ...CLIENT_OPTIONS,
+  ttl: { type: 'string' },
+  wait: { type: 'string' },
+  owner: { type: 'string' },
+  label: { type: 'string', multiple: true },
+  'request-id': { type: 'string' },
+  priority: { type: 'string' },
+  any: { type: 'string' },
+} as const;
+
+function labelsOf(texts: readonly string[]): Record<string, string> {
+  const labels: [string, string][] = [];
+  for (const text of texts) {
+    const at = text.indexOf('=');
+    if (at < 1) throw new UsageError(`--label ${JSON.stringify(text)} must be KEY=VALUE`);
+    const key = text.slice(0, at);
+    if (labels.some(([other]) => other === key)) throw new UsageError(`--label ${key} is given twice`);
+    labels.push([key, text.slice(at + 1)]);
+  }
+  // Not `labels[key] = ...`: a key may be called __proto__.
+  return Object.fromEntries(labels);
+}
+
+function busyText(busy: Busy__Output): string {
+  const lines = busy.holders.map(({ resource, owner, lease_ref, expire_time }) =>
+    plain(`BUSY: ${resource} is held by ${owner} (${lease_ref}), expires ${when(expire_time)}`),
+  );
+  if (lines.length === 0) lines.push('BUSY: somebody stands ahead in line');
+  if (busy.wait_elapsed) lines.push('  the wait is over');
+  if (busy.queue_length > 0) lines.push(`  ${busy.queue_length} waiting`);
+  if (busy.retry_after !== null) lines.push(`  try again in ${spanText(durationMs(busy.retry_after))}`);
+  return `${lines.join('\n')}\n`;
+}
+
+export const command: Command = {
+  usage,
+  async run(args, io) {
+    const { values, positionals } = parseCommandLine(args, OPTIONS);
+    if (positionals.length === 0) throw new UsageError('RESOURCE is missing');
+    const waitMs = values.wait === undefined ? 0 : durationFlag('wait', values.wait);
+    const request: AcquireRequest = {
+      resources: positionals,
+      owner: values.owner ?? `${hostname()}/${process.pid}/1`,
+      ...(values.ttl === undefined ? {} : { ttl: durationOf(durationFlag('ttl', values.ttl)) }),
+      ...(waitMs === 0 ? {} : { wait: durationOf(waitMs) }),
+      any: values.any === undefined ? 0 : wholeFlag('any', values.any, limits.resourcesPerRequest),
+      priority:
+        values.priority === undefined ? 0 : wholeFlag('priority', values.priority, limits.priorityMax),
+      request_id: values['request-id'] ?? '',
+      labels: labelsOf(values.label ?? []),
+    };
+    const deadline = deadlineOf(values, waitMs);
+    const answer = await withService(values, ({ lock, ask }) =>
+      ask<AcquireResponse__Output>((done) => lock.Acquire(request, { deadline }, done)),
+    );
+    if (values.json) printJson(io, 'AcquireResponse', answer);
+    const { lease, busy } = answer;
+    if (lease) {
+      if (!values.json) io.out(leaseText(lease));
+      return exit.ok;
+    }
+    if (busy && !values.json) io.err(busyText(busy));
+    return exit.busy;
+  },
+};

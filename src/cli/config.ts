@@ -1,0 +1,106 @@
+/** `holdfast config`: the settings in force; and the two acts that change what the nodes remember of the cluster. */
+import { readFileSync } from 'node:fs';
+import { type LoadedSettings, loadNodes, loadSettings, type RedisNode } from '../config.ts';
+import { type Report, theApp } from './app.ts';
+import { type Command, type Io, SettingsError, UsageError } from './command.ts';
+import { exit } from './exit.ts';
+import { columns } from './format.ts';
+import { settingsUsage } from './settings-usage.ts';
+
+const usage = `Usage: holdfast config [--json] [flags]
+       holdfast config bootstrap [flags]
+       holdfast config adopt --from URL,... [flags]
+
+Without a word: prints the settings in force and where each comes from, secrets
+starred; exit 2 and every problem when they are wrong.
+
+bootstrap  sets up a NEW cluster: only where every node is reachable and none has
+           been used before. Writes and ends.
+adopt      moves the cluster to the configured nodes or longest ttl, from the OLD
+           list of nodes (--from, or --from-file where the URLs hold passwords).
+
+${settingsUsage()}`;
+
+type Loaded = Extract<LoadedSettings, { ok: true }>;
+
+function load(argv: readonly string[], io: Io): Loaded {
+  const loaded = loadSettings({ argv });
+  if (!loaded.ok) throw new SettingsError(loaded.problems);
+  for (const warning of loaded.warnings) io.err(`WARNING: ${warning}\n`);
+  return loaded;
+}
+
+/** Takes `--name VALUE` or `--name=VALUE` out of `args`; the rest are settings. */
+function take(args: string[], name: string): string | undefined {
+  const at = args.findIndex((arg) => arg === `--${name}` || arg.startsWith(`--${name}=`));
+  if (at === -1) return undefined;
+  const [arg = ''] = args.splice(at, 1);
+  if (arg.includes('=')) return arg.slice(arg.indexOf('=') + 1);
+  const [value] = args.splice(at, 1);
+  if (value === undefined) throw new UsageError(`--${name} needs a value`);
+  return value;
+}
+
+function show(args: readonly string[], io: Io): number {
+  const rest = args.filter((arg) => arg !== '--json');
+  const { effective, warnings } = load(rest, io);
+  if (rest.length !== args.length) {
+    const settings = Object.fromEntries(
+      effective.map(({ name, value, source }) => [name, { value, source }]),
+    );
+    io.out(`${JSON.stringify({ settings, warnings })}\n`);
+  } else {
+    const rows = effective.map(({ name, value, source }) => [name, value === '' ? '-' : value, source]);
+    io.out(columns([['SETTING', 'VALUE', 'FROM'], ...rows]));
+  }
+  return exit.ok;
+}
+
+function oldNodes(args: string[]): readonly RedisNode[] {
+  const path = take(args, 'from-file');
+  const direct = take(args, 'from');
+  if ((path === undefined) === (direct === undefined))
+    throw new UsageError('adopt needs --from URL,... or --from-file FILE');
+  let text = direct ?? '';
+  if (path !== undefined) {
+    try {
+      text = readFileSync(path, 'utf8').trim();
+    } catch {
+      throw new SettingsError([`--from-file ${JSON.stringify(path)} cannot be read`]);
+    }
+  }
+  const loaded = loadNodes('--from', text);
+  if ('problems' in loaded) throw new SettingsError(loaded.problems);
+  return loaded.nodes;
+}
+
+async function act(
+  args: readonly string[],
+  io: Io,
+  start: (loaded: Loaded) => Promise<Report>,
+): Promise<number> {
+  const loaded = load(args, io);
+  if (loaded.settings.redisNodes.length === 0) {
+    throw new SettingsError([
+      'HOLDFAST_REDIS_NODES is not set: the embedded store keeps nothing that could be set up',
+    ]);
+  }
+  const { ok, lines } = await start(loaded);
+  for (const line of lines) (ok ? io.out : io.err)(`${line}\n`);
+  return ok ? exit.ok : exit.noQuorum;
+}
+
+export const command: Command = {
+  usage,
+  async run(args, io) {
+    const [verb, ...rest] = args;
+    if (verb === 'bootstrap')
+      return act(rest, io, async ({ settings }) => (await theApp()).bootstrap(settings));
+    if (verb === 'adopt') {
+      const old = oldNodes(rest);
+      return act(rest, io, async ({ settings }) => (await theApp()).adopt(settings, old));
+    }
+    if (verb !== undefined && !verb.startsWith('-')) throw new UsageError('config knows bootstrap and adopt');
+    return show(args, io);
+  },
+};

@@ -1,0 +1,42 @@
+/** Starts the OpenTelemetry SDK if, and only if, OTEL_* asks for traces; spans are made by hand where they matter. */
+
+export interface Tracing {
+  readonly active: boolean;
+  /** Sends what is pending; never rejects, and never takes longer than its bound. */
+  shutdown(): Promise<void>;
+}
+
+export interface TracingOptions {
+  readonly asked: boolean;
+  /** Undefined: OTEL_* names the service. */
+  readonly serviceName: string | undefined;
+}
+
+const SHUTDOWN_MS = 3000;
+
+/** The import costs some hundred milliseconds and many megabytes, so it is made only when asked. */
+export async function startTracing({ asked, serviceName }: TracingOptions): Promise<Tracing> {
+  if (!asked) return { active: false, shutdown: async () => {} };
+  const { NodeSDK, resources } = await import('@opentelemetry/sdk-node');
+  const sdk = new NodeSDK({
+    ...(serviceName === undefined ? {} : { serviceName }),
+    // Wrapping modules costs 1.3 to 1.7 times the CPU, and metrics and logs have doors of their own.
+    instrumentations: [],
+    metricReaders: [],
+    logRecordProcessors: [],
+    // Not the process detector: it sends the command line, which may hold a password.
+    resourceDetectors: [resources.envDetector, resources.hostDetector],
+  });
+  sdk.start();
+  return { active: true, shutdown: () => bounded(sdk.shutdown()) };
+}
+
+/** An exporter whose collector is gone retries for long; a service that drains does not wait for it. */
+async function bounded(shutdown: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, SHUTDOWN_MS);
+  });
+  await Promise.race([shutdown.catch(() => {}), limit]);
+  clearTimeout(timer);
+}

@@ -1,0 +1,207 @@
+/** Every setting: its default, its sources in their order, and what it refuses. */
+import { describe, expect, test } from 'vitest';
+import { describeSettings, loadSettings, type Settings } from '../../src/config.ts';
+
+type Input = { argv?: string[]; env?: Record<string, string>; files?: Record<string, string> };
+
+function load({ argv = [], env = {}, files = {} }: Input = {}) {
+  return loadSettings({
+    argv,
+    env,
+    readFile: (path) => {
+      const text = files[path];
+      if (text === undefined) throw Object.assign(new Error('no such file'), { code: 'ENOENT' });
+      return text;
+    },
+  });
+}
+
+function settingsOf(input: Input): Settings {
+  const loaded = load(input);
+  if (!loaded.ok) throw new Error(loaded.problems.join('\n'));
+  return loaded.settings;
+}
+
+function problemsOf(input: Input): readonly string[] {
+  const loaded = load(input);
+  return loaded.ok ? [] : loaded.problems;
+}
+
+const tcp = (host: string, port: number) => ({ kind: 'tcp', host, port });
+const nodeIds = (settings: Settings) => settings.redisNodes.map((node) => node.id);
+
+interface Row {
+  readonly read: (settings: Settings) => unknown;
+  readonly unset: unknown;
+  /** Three texts and what each becomes: for the flag, the environment and the file. */
+  readonly set: readonly [string, unknown][];
+  readonly bad: readonly string[];
+}
+
+const DURATIONS = ['30', '30 s', '-1s', '1d', 's', '1e3ms', '0.0001s', '999999h'].filter(
+  (text) => text !== '',
+);
+const duration = (read: Row['read'], unset: number): Row => ({
+  read,
+  unset,
+  set: [
+    ['20s', 20_000],
+    ['25s', 25_000],
+    ['0.5m', 30_000],
+  ],
+  bad: DURATIONS,
+});
+const toggle = (read: Row['read']): Row => ({
+  read,
+  unset: false,
+  set: [
+    ['1', true],
+    ['0', false],
+    ['true', true],
+  ],
+  bad: ['yes', '2', 'TRUE '],
+});
+
+const rows: Record<string, Row> = {
+  HOLDFAST_LISTEN: {
+    read: ({ listen }) => listen,
+    unset: [tcp('127.0.0.1', 7420)],
+    set: [
+      ['127.0.0.1:1,unix:/run/h.sock', [tcp('127.0.0.1', 1), { kind: 'unix', path: '/run/h.sock' }]],
+      ['[::1]:7', [tcp('::1', 7)]],
+      ['localhost:0', [tcp('localhost', 0)]],
+    ],
+    bad: [
+      '7420',
+      ':7420',
+      '127.0.0.1:70000',
+      'unix:run',
+      '::1:7420',
+      '127.0.0.1:1,127.0.0.1:1',
+      '127.0.0.1.5:1',
+      `unix:/${'x'.repeat(107)}`,
+    ],
+  },
+  HOLDFAST_HTTP_LISTEN: {
+    read: ({ httpListen }) => httpListen,
+    unset: tcp('127.0.0.1', 7421),
+    set: [
+      ['127.0.0.2:80', tcp('127.0.0.2', 80)],
+      ['unix:/a', { kind: 'unix', path: '/a' }],
+      ['unix:///a', { kind: 'unix', path: '/a' }],
+    ],
+    bad: ['x', '127.0.0.1:1,127.0.0.1:2'],
+  },
+  HOLDFAST_REDIS_NODES: {
+    read: nodeIds,
+    unset: [],
+    set: [
+      ['redis://a:1', ['a:1']],
+      ['redis://a:1,redis://b, rediss://u:p@[::1]:7/3#c', ['a:1', 'b:6379', 'c']],
+      ['unix:///run/1.sock', ['/run/1.sock']],
+    ],
+    bad: [
+      'redis://a:1,redis://b:1',
+      'a:1',
+      'http://a:1',
+      'redis://a:1,redis://a:1/2,redis://c:1',
+      'redis://a:1#x,redis://b:1#x,redis://c:1',
+      'redis://a:99999',
+      'redis://a:1?x=1',
+      'redis://a:1/one',
+      'redis://a:1#bad name',
+      'unix://relative',
+      'redis://user@a:1',
+      'redis://u:%zz@a:1',
+    ],
+  },
+  HOLDFAST_REDIS_PASSWORD: {
+    read: ({ redisNodes }) => redisNodes.map((node) => node.password?.reveal()),
+    unset: [],
+    set: [],
+    bad: ['two\nlines'],
+  },
+  HOLDFAST_DEFAULT_TTL: duration(({ defaultTtlMs }) => defaultTtlMs, 30_000),
+  HOLDFAST_MIN_TTL: duration(({ minTtlMs }) => minTtlMs, 100),
+  HOLDFAST_MAX_TTL: duration(({ maxTtlMs }) => maxTtlMs, 60_000),
+  HOLDFAST_BOOTSTRAP: toggle(({ bootstrap }) => bootstrap),
+  HOLDFAST_NODE_TIMEOUT: duration(({ nodeTimeoutMs }) => nodeTimeoutMs, 250),
+  HOLDFAST_NAMESPACE: {
+    read: ({ namespace }) => namespace,
+    unset: 'holdfast',
+    set: [
+      ['a', 'a'],
+      ['team-1.prod', 'team-1.prod'],
+      ['"quoted"', 'quoted'],
+    ],
+    bad: ['a:b', 'x'.repeat(65), 'a b', '{a}'],
+  },
+  HOLDFAST_LOG_LEVEL: {
+    read: ({ logLevel }) => logLevel,
+    unset: 'info',
+    set: [
+      ['debug', 'debug'],
+      ['warn', 'warn'],
+      ['silent', 'silent'],
+    ],
+    bad: ['verbose', 'INFO'],
+  },
+  HOLDFAST_DRAIN_TIMEOUT: duration(({ drainTimeoutMs }) => drainTimeoutMs, 20_000),
+  HOLDFAST_KEEPALIVE_TIME: duration(({ keepaliveTimeMs }) => keepaliveTimeMs, 10_000),
+  HOLDFAST_KEEPALIVE_TIMEOUT: duration(({ keepaliveTimeoutMs }) => keepaliveTimeoutMs, 5000),
+  HOLDFAST_WAITER_LIVENESS: duration(({ waiterLivenessMs }) => waiterLivenessMs, 6000),
+  HOLDFAST_WORKERS: {
+    read: ({ workers }) => workers,
+    unset: 1,
+    set: [
+      ['2', 2],
+      ['64', 64],
+      ['1', 1],
+    ],
+    bad: ['0', '65', '1.5', 'two', '-1'],
+  },
+  HOLDFAST_CLOCK_SKEW: duration(({ clockSkewMs }) => clockSkewMs, 500),
+  HOLDFAST_PRIORITY_STEP: duration(({ priorityStepMs }) => priorityStepMs, 5000),
+  HOLDFAST_ALLOW_INSECURE: toggle(({ allowInsecure }) => allowInsecure),
+};
+const settings = describeSettings();
+
+test('every setting of the table has a row here', () => {
+  expect(Object.keys(rows).sort()).toEqual(settings.map(({ name }) => name).sort());
+});
+
+describe.each(settings)('$name', ({ name, flag, fallback }) => {
+  const { read, unset, set, bad } = rows[name]!;
+
+  test('has its default', () => {
+    expect(read(settingsOf({}))).toEqual(unset);
+  });
+
+  test('what `config` prints for its default is the default', () => {
+    const loaded = load();
+    const shown = loaded.ok ? loaded.effective.find((line) => line.name === name) : undefined;
+    expect(shown).toEqual({ name, value: fallback ?? '', source: 'default' });
+  });
+
+  test.skipIf(set.length === 0)('a flag beats the environment, which beats the file', () => {
+    const [[first, asFlag], [second, asEnv], [third, asFile]] = set as [
+      [string, unknown],
+      [string, unknown],
+      [string, unknown],
+    ];
+    const files = { f: `# settings\n\n${name}=${third}\n` };
+    const flagText = first.replaceAll('"', '');
+    expect(read(settingsOf({ env: { HOLDFAST_CONFIG: 'f' }, files }))).toEqual(asFile);
+    expect(read(settingsOf({ env: { HOLDFAST_CONFIG: 'f', [name]: second }, files }))).toEqual(asEnv);
+    const env = { HOLDFAST_CONFIG: 'f', [name]: second };
+    expect(read(settingsOf({ argv: [flag, flagText], env, files }))).toEqual(asFlag);
+    expect(read(settingsOf({ argv: [`${flag}=${flagText}`], env, files }))).toEqual(asFlag);
+  });
+
+  test.each(bad)('%j is a problem that names it', (text) => {
+    const problems = problemsOf({ env: { [name]: text } });
+    expect(problems.length).toBeGreaterThan(0);
+    for (const problem of problems) expect(problem).toContain(name);
+    expect(problemsOf({ argv: [`${flag}=${text}`] })[0]).toMatch(new RegExp(`${flag}|${name}`));
+  });
+});
