@@ -11,7 +11,7 @@ export interface VoteTrace {
 }
 
 export interface Probe {
-  /** One lock operation ended. `waitedMs` is 0 for an immediate grant. */
+  /** One lock operation ended; `reason` is a refusal's. */
   operation(name: string, outcome: Outcome, tookMs: number, reason?: string): void;
   /** One node answered one vote: the answer's kind (`held`, `conflict`), or why it was silent (`timeout`). */
   vote(op: string, node: string, answer: string): void;

@@ -8,7 +8,7 @@ import { acquire } from './acquire.ts';
 import { heartbeat } from './heartbeat.ts';
 import { checkToken, inspect, list } from './inspect.ts';
 import type { Locks } from './locks.ts';
-import { forceRelease, release } from './release.ts';
+import { forceRelease, giveBack, release } from './release.ts';
 
 export interface DeskOptions {
   readonly quorum: Quorum;
@@ -50,6 +50,12 @@ export function makeLocks({ quorum, random, probe }: DeskOptions): Locks {
       );
       if (answer.kind === 'released' && !answer.released) probe.ownershipViolation('release');
       return answer;
+    },
+    async giveBack(lease) {
+      const startedMs = quorum.clock.monotonicMs();
+      const released = await giveBack(quorum, lease);
+      probe.operation('give_back', released ? 'released' : 'gone', quorum.clock.monotonicMs() - startedMs);
+      return released;
     },
     inspect: (resource, historyLimit) =>
       told('inspect', () => 'read', inspect(quorum, resource, historyLimit)),

@@ -36,8 +36,6 @@ export interface HeartbeatAsk {
 export interface ReleaseAsk {
   readonly lease: LeaseName;
   readonly reason: string;
-  /** Only while nobody has taken the lease over since it had this binding; absent: in any case. */
-  readonly binding?: number;
 }
 
 /** One holder as others may see it; times in wall-clock milliseconds since the Unix epoch. */
@@ -138,6 +136,11 @@ export interface Locks {
   acquire(ask: AcquireAsk, caller: Caller): Promise<Lease | Busy | Refusal>;
   heartbeat(ask: HeartbeatAsk): Promise<Lease | Refusal>;
   release(ask: ReleaseAsk): Promise<{ readonly kind: 'released'; readonly released: boolean } | Refusal>;
+  /**
+   * Takes back a grant that its caller never heard of (G4): as if it had not been made, so that a repeat of the
+   * request may lock; and not at all where a repeat has met the lease since. True: a node let go of it.
+   */
+  giveBack(lease: LeaseName): Promise<boolean>;
   inspect(resource: string, historyLimit: number): Promise<Inspection | Refusal>;
   list(ask: ListAsk): Promise<ListPage | Refusal>;
   checkToken(resource: string, token: Token): Promise<TokenCheck | Refusal>;

@@ -1,6 +1,6 @@
 /** Release and ForceRelease: frees exactly one lease, and shuts the door behind its token. */
 
-import { splitValue } from '../domain/lease.ts';
+import { type LeaseName, splitValue } from '../domain/lease.ts';
 import { noQuorum, type Refusal } from '../domain/refusals.ts';
 import { NO_TOKEN } from '../domain/token.ts';
 import type { Answer, ForceOp, NodeHolder, ReleaseOp } from '../nodes/node.ts';
@@ -14,7 +14,7 @@ export type Released = { readonly kind: 'released'; readonly released: boolean }
 const executed = (answer: Answer): boolean => answer.kind === 'released';
 const matched = (reply: Reply | undefined): boolean => reply?.kind === 'released' && reply.matched;
 
-export async function release(quorum: Quorum, { lease, reason, binding }: ReleaseAsk): Promise<Released | Refusal> {
+export async function release(quorum: Quorum, { lease, reason }: ReleaseAsk): Promise<Released | Refusal> {
   const op: ReleaseOp = {
     kind: 'release',
     secret: lease.secret,
@@ -25,7 +25,6 @@ export async function release(quorum: Quorum, { lease, reason, binding }: Releas
     reason,
     // Until one node has matched, the id may be forged, and a forged id must move no fence.
     closing: false,
-    ...(binding === undefined ? {} : { binding }),
     seen: NO_TOKEN,
   };
   const ballot = await quorum.votes.vote(op, executed);
@@ -52,6 +51,23 @@ function finish(quorum: Quorum, op: ReleaseOp, replies: readonly (Reply | undefi
 
 function executedBy(reply: Reply | undefined): boolean {
   return reply?.kind === 'released';
+}
+
+export async function giveBack(quorum: Quorum, lease: LeaseName): Promise<boolean> {
+  const op: ReleaseOp = {
+    kind: 'release',
+    secret: lease.secret,
+    token: lease.token,
+    value: lease.value,
+    resources: lease.resources,
+    why: 'undone',
+    reason: 'the caller was gone',
+    closing: true,
+    binding: 0,
+    seen: NO_TOKEN,
+  };
+  const answers = await quorum.undo.send(op, [...quorum.nodeIds.keys()]);
+  return answers.some(matched);
 }
 
 export type Forced = { readonly kind: 'forced'; readonly freed: readonly HolderView[] };

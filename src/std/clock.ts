@@ -9,15 +9,18 @@ export interface Clock {
   monotonicMs(): number;
   /** Microseconds since the Unix epoch by the wall clock; may jump. */
   wallMicros(): number;
-  /** Runs `act` once after `delayMs`; the timer does not keep the process alive. */
+  /** Runs `act` once after `delayMs`, at most 24 days; the timer does not keep the process alive. */
   after(delayMs: number, act: () => void): Timer;
 }
+
+/** Beyond this setTimeout fires at once. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 
 export const systemClock: Clock = {
   monotonicMs: () => performance.now(),
   wallMicros: () => Math.round(Date.now() * 1000 + (performance.now() % 1) * 1000),
   after(delayMs, act) {
-    const timer = setTimeout(act, delayMs);
+    const timer = setTimeout(act, Math.min(delayMs, TIMER_MS_MAX));
     timer.unref();
     return { cancel: () => clearTimeout(timer) };
   },

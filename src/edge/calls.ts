@@ -1,0 +1,112 @@
+/** The wrapper of every handler: nothing a handler does or throws can leave a call, or the process, in the lurch. */
+import type { EventEmitter } from 'node:events';
+import { type handleUnaryCall, Metadata, type ServerUnaryCall, status } from '@grpc/grpc-js';
+import { invalidField, type Refusal } from '../domain/refusals.ts';
+import type { Caller } from '../locks/locks.ts';
+import type { Clock } from '../std/clock.ts';
+import { MALFORMED } from './protos.ts';
+import { internal, isRefusal, notServed, toStatus } from './status.ts';
+
+/** What a handler answers when nobody listens any more. */
+export const GONE = Symbol('the caller is gone');
+
+export const malformed: Refusal = invalidField('request', 'is not a valid protobuf message of this method');
+
+/** The caller of one unary call; its deadline is by the wall clock, as grpc-js counts it. */
+export class UnaryCaller implements Caller {
+  /** Empty until callers are authenticated. */
+  readonly principal = '';
+  readonly deadlineMs: number;
+  readonly #call: { readonly cancelled: boolean };
+  readonly #clock: Clock;
+
+  constructor(call: Pick<ServerUnaryCall<unknown, unknown>, 'cancelled' | 'getDeadline'>, clock: Clock) {
+    this.#call = call;
+    this.#clock = clock;
+    const deadline = call.getDeadline();
+    this.deadlineMs = typeof deadline === 'number' ? deadline : deadline.getTime();
+  }
+
+  gone(): boolean {
+    return this.#call.cancelled || this.late();
+  }
+
+  late(): boolean {
+    return this.leftMs() <= 0;
+  }
+
+  /** Milliseconds to the deadline; Infinity without one. */
+  leftMs(): number {
+    // Most calls of a benchmark have none: no need to read the clock for them.
+    return this.deadlineMs === Infinity ? Infinity : this.deadlineMs - this.#clock.wallMicros() / 1000;
+  }
+}
+
+/** Counts the handlers at work, so that a drain can wait for the last one. */
+export class Flights {
+  #aloft = 0;
+  #waiting: (() => void)[] = [];
+
+  enter(): void {
+    this.#aloft += 1;
+  }
+
+  leave(): void {
+    this.#aloft -= 1;
+    if (this.#aloft > 0) return;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const wake of waiting) wake();
+  }
+
+  idle(): Promise<void> {
+    if (this.#aloft === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+}
+
+export interface Wrapping {
+  readonly clock: Clock;
+  readonly flights: Flights;
+  /** Where the cause of an INTERNAL goes; the client never sees it. */
+  onDefect(method: string, cause: unknown): void;
+}
+
+type Answer<Response> = Response | Refusal | typeof GONE;
+
+/** A unary handler of grpc-js around `answer`, which may throw, reject, refuse or find its caller gone. */
+export function unary<Request extends object, Response extends object>(
+  wrapping: Wrapping,
+  answer: (request: Request, caller: UnaryCaller) => Answer<Response> | Promise<Answer<Response>>,
+): handleUnaryCall<Request, Response> {
+  const { clock, flights, onDefect } = wrapping;
+  return async (call, callback) => {
+    const caller = new UnaryCaller(call, clock);
+    flights.enter();
+    try {
+      const said = call.request === MALFORMED ? malformed : await answer(call.request, caller);
+      if (said === GONE) callback(farewell(caller));
+      else if (isRefusal(said)) callback(toStatus(said));
+      else callback(null, said);
+    } catch (cause) {
+      onDefect(call.getPath(), cause);
+      callback(toStatus(internal));
+    } finally {
+      flights.leave();
+    }
+  };
+}
+
+/** Mostly unheard; but a deadline that passed a moment ago must still not be answered by a grant. */
+function farewell(caller: UnaryCaller): { code: status; details: string; metadata: Metadata } {
+  return caller.late()
+    ? { code: status.DEADLINE_EXCEEDED, details: 'Deadline exceeded', metadata: new Metadata() }
+    : { code: status.CANCELLED, details: 'Cancelled by the caller', metadata: new Metadata() };
+}
+
+/** A stream that this release does not serve; `emit` because destroying a call would send no status. */
+export function refusedStream(what: string): (call: EventEmitter) => void {
+  return (call) => {
+    call.emit('error', toStatus(notServed(what)));
+  };
+}

@@ -1,0 +1,118 @@
+/** Requests in: every message of v1 becomes the checked ask of the locks, or one refusal that names all bad fields. */
+import type { LeaseName } from '../domain/lease.ts';
+import { limits } from '../domain/limits.ts';
+import { type Refusal, refuse } from '../domain/refusals.ts';
+import type { AcquireAsk, ForceAsk, HeartbeatAsk, ListAsk, ReleaseAsk } from '../locks/locks.ts';
+import { Fields, type TtlSettings } from './fields.ts';
+import type { AcquireRequest__Output } from './gen/holdfast/v1/AcquireRequest.ts';
+import type { CheckTokenRequest__Output } from './gen/holdfast/v1/CheckTokenRequest.ts';
+import type { ForceReleaseRequest__Output } from './gen/holdfast/v1/ForceReleaseRequest.ts';
+import type { HeartbeatRequest__Output } from './gen/holdfast/v1/HeartbeatRequest.ts';
+import type { InspectRequest__Output } from './gen/holdfast/v1/InspectRequest.ts';
+import type { ListRequest__Output } from './gen/holdfast/v1/ListRequest.ts';
+import type { ReleaseRequest__Output } from './gen/holdfast/v1/ReleaseRequest.ts';
+import { readPageToken } from './page-token.ts';
+
+export interface InspectAsk {
+  readonly resource: string;
+  readonly historyLimit: number;
+}
+
+export interface CheckTokenAsk {
+  readonly resource: string;
+  readonly token: bigint;
+}
+
+/** What a release does not serve yet is refused, never quietly served as something else. */
+function notServed(request: AcquireRequest__Output): Refusal | undefined {
+  const fields: string[] = [];
+  if (request.mode === 'MODE_SHARED') fields.push('mode');
+  if (request.any > 0) fields.push('any');
+  if (fields.length === 0) return undefined;
+  const what = fields.map((field) => (field === 'mode' ? 'mode MODE_SHARED' : 'any above 0')).join(' and ');
+  return refuse('NOT_SERVED', `this release does not serve ${what}`, {
+    metadata: { field: fields.join(',') },
+  });
+}
+
+export function decodeAcquire(request: AcquireRequest__Output, settings: TtlSettings): AcquireAsk | Refusal {
+  const fields = new Fields();
+  const resources = fields.resources('resources', request.resources);
+  const owner = fields.text('owner', request.owner, 1, limits.ownerLength);
+  const ttlMs = fields.ttl('ttl', request.ttl, settings) ?? settings.defaultTtlMs;
+  const waitMs = fields.wait('wait', request.wait);
+  // The loader leaves the number of an enum value that it does not know as a number.
+  if (typeof request.mode !== 'string') fields.fault('mode', `must be a known Mode, not ${request.mode}`);
+  if (request.any > resources.length) {
+    fields.fault('any', `must be at most the number of resources, ${resources.length}, not ${request.any}`);
+  }
+  const priority = fields.count('priority', request.priority, limits.priorityMax);
+  const requestId = fields.text('request_id', request.request_id, 0, limits.requestIdLength);
+  const labels = fields.labels('labels', request.labels);
+  return (
+    fields.refusal ??
+    notServed(request) ?? {
+      resources,
+      owner,
+      ttlMs,
+      waitMs,
+      mode: 'exclusive',
+      any: request.any,
+      priority,
+      requestId,
+      labels,
+    }
+  );
+}
+
+export function decodeHeartbeat(
+  request: HeartbeatRequest__Output,
+  settings: TtlSettings,
+): HeartbeatAsk | Refusal {
+  const fields = new Fields();
+  const lease = fields.leaseId('lease_id', request.lease_id);
+  const ttlMs = fields.ttl('ttl', request.ttl, settings);
+  const progress = fields.text('progress', request.progress, 0, limits.progressLength);
+  if (fields.refusal !== undefined) return fields.refusal;
+  const ask = { lease: lease as LeaseName, progress };
+  return ttlMs === undefined ? ask : { ...ask, ttlMs };
+}
+
+export function decodeRelease(request: ReleaseRequest__Output): ReleaseAsk | Refusal {
+  const fields = new Fields();
+  const lease = fields.leaseId('lease_id', request.lease_id);
+  const reason = fields.text('reason', request.reason, 0, limits.reasonLength);
+  return fields.refusal ?? { lease: lease as LeaseName, reason };
+}
+
+export function decodeInspect(request: InspectRequest__Output): InspectAsk | Refusal {
+  const fields = new Fields();
+  const resource = fields.resource('resource', request.resource);
+  const historyLimit = fields.count('history_limit', request.history_limit, limits.historyMax);
+  return fields.refusal ?? { resource, historyLimit };
+}
+
+export function decodeList(request: ListRequest__Output): ListAsk | Refusal {
+  const fields = new Fields();
+  const prefix = fields.prefix('prefix', request.prefix);
+  const owner = fields.text('owner', request.owner, 0, limits.ownerLength);
+  const pageSize = fields.count('page_size', request.page_size, limits.pageSizeMax) || limits.pageSizeDefault;
+  const after = readPageToken(request.page_token, prefix, owner);
+  if (after === undefined) fields.fault('page_token', 'is not from this service for this prefix and owner');
+  return fields.refusal ?? { prefix, owner, pageSize, after: after ?? '' };
+}
+
+export function decodeCheckToken(request: CheckTokenRequest__Output): CheckTokenAsk | Refusal {
+  const fields = new Fields();
+  const resource = fields.resource('resource', request.resource);
+  const token = fields.token('fencing_token', request.fencing_token);
+  return fields.refusal ?? { resource, token };
+}
+
+export function decodeForceRelease(request: ForceReleaseRequest__Output): ForceAsk | Refusal {
+  const fields = new Fields();
+  const resource = fields.resource('resource', request.resource);
+  const leaseRef = fields.leaseRef('lease_ref', request.lease_ref);
+  const reason = fields.text('reason', request.reason, 1, limits.reasonLength);
+  return fields.refusal ?? { resource, leaseRef, reason };
+}

@@ -1,0 +1,31 @@
+/** Long answers are cut to fit into one message: a shorter list serves a caller better than an error. */
+import { limits } from '../domain/limits.ts';
+import type { HolderView, LockEvent } from '../locks/locks.ts';
+
+/** Half a message, because an Inspect carries two such lists and its nodes besides. */
+const BUDGET_BYTES = limits.messageBytes / 2 - 64 * 1024;
+/** Numbers, times, tags and lengths of one entry. */
+const FIXED_BYTES = 96;
+/** UTF-8 takes at most three bytes for a UTF-16 code unit. */
+const UTF8_BYTES = 3;
+
+export function bytesOfHolder(holder: HolderView): number {
+  let characters = holder.resource.length + holder.owner.length + holder.progress.length;
+  for (const key of Object.keys(holder.labels)) characters += key.length + holder.labels[key]!.length + 4;
+  return FIXED_BYTES + UTF8_BYTES * characters;
+}
+
+export function bytesOfEvent(event: LockEvent): number {
+  return FIXED_BYTES + UTF8_BYTES * (event.resource.length + event.owner.length + event.reason.length);
+}
+
+/** As many of `items` from the front as surely fit, at least one. */
+export function fitting<Item>(items: readonly Item[], bytesOf: (item: Item) => number): readonly Item[] {
+  if (items.length <= 1) return items;
+  let bytes = 0;
+  for (let at = 0; at < items.length; at += 1) {
+    bytes += bytesOf(items[at]!);
+    if (bytes > BUDGET_BYTES && at > 0) return items.slice(0, at);
+  }
+  return items;
+}

@@ -1,0 +1,174 @@
+/** What every call passes through: no handler runs for a caller that has left, and each call is counted once. */
+import {
+  type Metadata,
+  ServerInterceptingCall,
+  type ServerInterceptingCallInterface,
+  type ServerInterceptor,
+  status,
+} from '@grpc/grpc-js';
+import { type Refusal, refuse } from '../domain/refusals.ts';
+import type { Clock } from '../std/clock.ts';
+import { malformed } from './calls.ts';
+import { internal, toStatus } from './status.ts';
+import type { CallSpan, Tracing } from './tracing.ts';
+
+// grpc-js exports neither of these by name.
+type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];
+type PartialStatus = Parameters<ServerInterceptingCallInterface['sendStatus']>[0];
+
+export interface Watch {
+  readonly clock: Clock;
+  readonly tracing: Tracing | undefined;
+  /** `holdfast.v1.LockService/Acquire`, the name of the gRPC code, the time. Must not throw. */
+  onCall(method: string, code: string, tookMs: number): void;
+}
+
+const OURS = '/holdfast.';
+
+const tooLarge: Refusal = refuse('QUOTA', 'the message is larger than this service takes or sends');
+
+/**
+ * Statuses that grpc-js makes itself carry no reason. Those about our calls get one, except CANCELLED and
+ * DEADLINE_EXCEEDED, which belong to gRPC (error.proto).
+ */
+function typed(sent: PartialStatus): PartialStatus {
+  switch (sent.code) {
+    case status.RESOURCE_EXHAUSTED:
+      return toStatus(tooLarge);
+    // No request or two of them; a bad grpc-timeout; a body that does not decompress: all the caller's doing.
+    case status.UNIMPLEMENTED:
+      return /^Received (no|a second) request/.test(sent.details) ? toStatus(malformed) : sent;
+    case status.INTERNAL:
+      return /decompress|grpc-timeout/.test(sent.details) ? toStatus(malformed) : toStatus(internal);
+    case status.UNKNOWN:
+      return toStatus(internal);
+    default:
+      return sent;
+  }
+}
+
+/** One call: both the call that the handler sees and the listener that the transport sees, to save objects. */
+class WatchedCall extends ServerInterceptingCall {
+  readonly #inner: ServerInterceptingCallInterface;
+  readonly #watch: Watch;
+  readonly #path: string;
+  /** Whether the handler runs at once, or only when its single request is complete. */
+  readonly #readsStream: boolean;
+  readonly #startedMs: number;
+  #handler: Listener | undefined;
+  #span: CallSpan | undefined;
+  #over = false;
+  #gone = false;
+  onOver: (() => void) | undefined;
+
+  constructor(inner: ServerInterceptingCallInterface, path: string, readsStream: boolean, watch: Watch) {
+    super(inner);
+    this.#inner = inner;
+    this.#watch = watch;
+    this.#path = path;
+    this.#readsStream = readsStream;
+    this.#startedMs = watch.clock.monotonicMs();
+    // The transport ends calls by itself (deadline, oversize, a write that failed), past every interceptor;
+    // its own method is the one place through which all endings go.
+    const send = inner.sendStatus;
+    inner.sendStatus = (sent) => {
+      const full = sent.metadata == null && path.startsWith(OURS) ? typed(sent) : sent;
+      send.call(inner, full);
+      this.#end(full.code);
+    };
+  }
+
+  override start(handler: Listener): void {
+    this.#handler = handler;
+    this.#inner.start(this);
+  }
+
+  override sendMetadata(metadata: Metadata): void {
+    this.#inner.sendMetadata(metadata);
+  }
+
+  override sendMessage(message: unknown, sent: () => void): void {
+    this.#inner.sendMessage(message, sent);
+  }
+
+  override sendStatus(sent: PartialStatus): void {
+    this.#inner.sendStatus(sent);
+  }
+
+  onReceiveMetadata(metadata: Metadata): void {
+    if (this.#left()) return;
+    const { tracing } = this.#watch;
+    if (tracing !== undefined && this.#path.startsWith(OURS)) {
+      this.#span = tracing.begin({
+        method: this.#path.slice(1),
+        metadata,
+        host: this.getHost(),
+        peerAddress: this.getConnectionInfo().remoteAddress,
+      });
+    }
+    if (this.#readsStream) this.#run(() => this.#handler?.onReceiveMetadata(metadata));
+    else this.#handler?.onReceiveMetadata(metadata);
+  }
+
+  onReceiveMessage(message: unknown): void {
+    if (!this.#gone) this.#handler?.onReceiveMessage(message);
+  }
+
+  /** With a single request this starts the handler; grpc-js itself would do so after the deadline, too. */
+  onReceiveHalfClose(): void {
+    if (this.#readsStream) {
+      if (!this.#gone) this.#handler?.onReceiveHalfClose();
+    } else if (!this.#left()) {
+      this.#run(() => this.#handler?.onReceiveHalfClose());
+    }
+  }
+
+  onCancel(): void {
+    this.#gone = true;
+    this.#end(status.CANCELLED);
+    this.#handler?.onCancel();
+  }
+
+  #run(act: () => void): void {
+    if (this.#span === undefined) act();
+    else this.#span.run(act);
+  }
+
+  /** Nobody waits for an answer. When only the deadline's timer is late, it still ends the call. */
+  #left(): boolean {
+    if (this.#gone || this.#over) return true;
+    const deadline = Number(this.#inner.getDeadline());
+    return deadline !== Infinity && deadline <= this.#watch.clock.wallMicros() / 1000;
+  }
+
+  #end(code: status): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#span?.end(code);
+    this.#watch.onCall(this.#path.slice(1), status[code], this.#watch.clock.monotonicMs() - this.#startedMs);
+    this.onOver?.();
+  }
+}
+
+/** Streams that never end by themselves: health watches and reflection. */
+export class IdleStreams {
+  readonly #open = new Set<WatchedCall>();
+
+  add(call: WatchedCall): void {
+    this.#open.add(call);
+    call.onOver = () => this.#open.delete(call);
+  }
+
+  /** They would hold a drain up to its limit. */
+  end(refusal: Refusal): void {
+    for (const call of [...this.#open]) call.sendStatus(toStatus(refusal));
+  }
+}
+
+export function watchCalls(watch: Watch, streams: IdleStreams): ServerInterceptor {
+  return (method, inner) => {
+    const call = new WatchedCall(inner, method.path, method.requestStream, watch);
+    if (method.responseStream && !method.path.startsWith(OURS)) streams.add(call);
+    return call;
+  };
+}

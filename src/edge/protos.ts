@@ -1,0 +1,51 @@
+/** The contract as grpc-js needs it: service definitions, and the descriptors that reflection shows. */
+import { fileURLToPath } from 'node:url';
+import type { ServiceDefinition } from '@grpc/grpc-js';
+import { loadSync, type Options, type PackageDefinition } from '@grpc/proto-loader';
+import { protoPath as healthProtoPath } from 'grpc-health-check';
+import type { AdminServiceDefinition } from './gen/holdfast/v1/AdminService.ts';
+import type { LockServiceDefinition } from './gen/holdfast/v1/LockService.ts';
+import { describable } from './reflection.ts';
+
+const PROTO_FOLDER = fileURLToPath(new URL('../../proto', import.meta.url));
+const FILES = ['holdfast/v1/lock.proto', 'holdfast/v1/admin.proto', 'holdfast/v1/error.proto'];
+/** The same as in scripts/gen-types.sh, else the generated types lie. */
+const OPTIONS: Options = { keepCase: true, longs: String, enums: String, defaults: true, oneofs: true };
+
+export const LOCK_SERVICE = 'holdfast.v1.LockService';
+export const ADMIN_SERVICE = 'holdfast.v1.AdminService';
+
+/** What a request that is no protobuf message decodes to: the handler's wrapper refuses it by a typed reason. */
+export const MALFORMED: object = Object.freeze({});
+
+export interface Contract {
+  readonly locks: LockServiceDefinition;
+  readonly admin: AdminServiceDefinition;
+  /** Everything that reflection shows: ours and the health service's. */
+  readonly described: PackageDefinition;
+}
+
+/** grpc-js answers INTERNAL, without details, when a decoder throws; so ours does not. */
+function forgiving<Definition extends ServiceDefinition>(definition: ServiceDefinition): Definition {
+  const methods = Object.entries(definition).map(([name, method]) => {
+    const requestDeserialize = (bytes: Buffer): unknown => {
+      try {
+        return method.requestDeserialize(bytes);
+      } catch {
+        return MALFORMED;
+      }
+    };
+    return [name, { ...method, requestDeserialize }];
+  });
+  return Object.fromEntries(methods) as Definition;
+}
+
+export function loadContract(): Contract {
+  const ours = loadSync(FILES, { ...OPTIONS, includeDirs: [PROTO_FOLDER] });
+  const health = loadSync(healthProtoPath, OPTIONS);
+  return {
+    locks: forgiving<LockServiceDefinition>(ours[LOCK_SERVICE] as ServiceDefinition),
+    admin: forgiving<AdminServiceDefinition>(ours[ADMIN_SERVICE] as ServiceDefinition),
+    described: describable({ ...ours, ...health }),
+  };
+}

@@ -1,0 +1,218 @@
+/** The gRPC server: built, listening, drained and stopped. */
+import type { Server as NetServer, Socket } from 'node:net';
+import {
+  type ConnectionInjector,
+  Server,
+  ServerCredentials,
+  type ServerOptions,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { ReflectionService } from '@grpc/reflection';
+import { HealthImplementation } from 'grpc-health-check';
+import { limits } from '../domain/limits.ts';
+import type { Probe } from '../domain/probe.ts';
+import type { Locks } from '../locks/locks.ts';
+import { type Clock, pause, systemClock } from '../std/clock.ts';
+import { type AdminContext, adminCalls, type ServiceHealth } from './admin-calls.ts';
+import { Flights } from './calls.ts';
+import type { TtlSettings } from './fields.ts';
+import { IdleStreams, watchCalls } from './interceptor.ts';
+import { type Bound, listen } from './listen.ts';
+import { lockCalls } from './lock-calls.ts';
+import { ADMIN_SERVICE, LOCK_SERVICE, loadContract } from './protos.ts';
+import { draining } from './status.ts';
+import { openTelemetryTracing } from './tracing.ts';
+import { viewCalls } from './view-calls.ts';
+
+export interface EdgeOptions {
+  readonly locks: Locks;
+  readonly settings: TtlSettings;
+  /** `host:port` (0 picks a free one), `[ipv6]:port` or `unix:/path`. */
+  readonly addresses: readonly string[];
+  readonly keepalive: { readonly timeMs: number; readonly timeoutMs: number };
+  readonly probe: Probe;
+  /** True only if an OpenTelemetry provider is registered. */
+  readonly tracing: boolean;
+  readonly version: string;
+  status(): ServiceHealth;
+  /** One call ended: `holdfast.v1.LockService/Acquire`, the name of its gRPC code, its time. Must not throw. */
+  onCall?(method: string, code: string, tookMs: number): void;
+  /** More services for the same server, as the benchmark's no-op. */
+  readonly extraServices?: readonly ExtraService[];
+  readonly clock?: Clock;
+}
+
+export interface ExtraService {
+  readonly definition: ServiceDefinition;
+  readonly implementation: UntypedServiceImplementation;
+}
+
+export interface Edge {
+  /** As configured, with the ports that were chosen. */
+  readonly addresses: readonly string[];
+  /** Whether a majority answered of late; until the first call the health service says NOT_SERVING. */
+  setServing(ok: boolean): void;
+  /** Refuses new locks, lets everything else finish, and resolves when all is closed, at `limitMs` by force. */
+  drain(limitMs: number): Promise<void>;
+  /** Closes at once. */
+  stop(): Promise<void>;
+}
+
+/** Bounds the memory that one connection can claim; clients queue what goes beyond. */
+const STREAMS_PER_CONNECTION = 4096;
+const HEALTH_NAMES = ['', LOCK_SERVICE, ADMIN_SERVICE];
+
+function serverOptions(options: EdgeOptions): ServerOptions {
+  return {
+    'grpc.keepalive_time_ms': options.keepalive.timeMs,
+    'grpc.keepalive_timeout_ms': options.keepalive.timeoutMs,
+    'grpc.keepalive_permit_without_calls': 1,
+    'grpc.max_receive_message_length': limits.messageBytes,
+    'grpc.max_send_message_length': limits.messageBytes,
+    'grpc.max_concurrent_streams': STREAMS_PER_CONNECTION,
+    // Its counters cost every call something and nobody here reads them.
+    'grpc.enable_channelz': 0,
+  };
+}
+
+class RunningEdge implements Edge {
+  readonly #clock: Clock;
+  readonly #flights = new Flights();
+  readonly #idleStreams = new IdleStreams();
+  readonly #health: HealthImplementation;
+  readonly #server: Server;
+  readonly #injector: ConnectionInjector;
+  readonly #sockets = new Set<Socket>();
+  readonly #bound: Bound[] = [];
+  #said: 'SERVING' | 'NOT_SERVING' | undefined;
+  #draining: Promise<void> | undefined;
+  #closed: Promise<unknown> | undefined;
+
+  constructor(options: EdgeOptions) {
+    this.#clock = options.clock ?? systemClock;
+    const { probe } = options;
+    const context: AdminContext = {
+      locks: options.locks,
+      settings: options.settings,
+      probe,
+      version: options.version,
+      status: () => options.status(),
+      draining: () => this.#draining !== undefined,
+      clock: this.#clock,
+      flights: this.#flights,
+      onDefect(method, cause) {
+        const stack = cause instanceof Error ? cause.stack : String(cause);
+        probe.notice('error', 'a call failed on a defect', { method, cause: stack });
+      },
+    };
+    const watch = {
+      clock: this.#clock,
+      tracing: options.tracing ? openTelemetryTracing() : undefined,
+      onCall: options.onCall?.bind(options) ?? (() => {}),
+    };
+    const interceptors = [watchCalls(watch, this.#idleStreams)];
+    this.#server = new Server({ ...serverOptions(options), interceptors });
+    this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
+    const contract = loadContract();
+    this.#server.addService(contract.locks, { ...lockCalls(context), ...viewCalls(context) });
+    this.#server.addService(contract.admin, adminCalls(context));
+    this.#health = new HealthImplementation();
+    this.setServing(false);
+    this.#health.addToServer(this.#server);
+    new ReflectionService(contract.described).addToServer(this.#server);
+    for (const { definition, implementation } of options.extraServices ?? []) {
+      this.#server.addService(definition, implementation);
+    }
+  }
+
+  get addresses(): readonly string[] {
+    return this.#bound.map(({ address }) => address);
+  }
+
+  /** All addresses or none. */
+  async listen(addresses: readonly string[], probe: Probe): Promise<void> {
+    try {
+      for (const address of addresses) {
+        const bound = await listen(address, (socket) => this.#take(socket));
+        this.#bound.push(bound);
+        for (const server of bound.servers) {
+          server.on('error', (error) =>
+            probe.notice('error', 'a listening socket failed', { address, cause: error.message }),
+          );
+        }
+      }
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  setServing(ok: boolean): void {
+    const serving = ok && this.#draining === undefined ? 'SERVING' : 'NOT_SERVING';
+    // Watchers are told of changes, not of every probe.
+    if (serving === this.#said) return;
+    this.#said = serving;
+    for (const name of HEALTH_NAMES) this.#health.setStatus(name, serving);
+  }
+
+  drain(limitMs: number): Promise<void> {
+    this.#draining ??= this.#drain(limitMs);
+    // Only now, so that the health service sees the drain.
+    this.setServing(false);
+    return this.#draining;
+  }
+
+  async stop(): Promise<void> {
+    this.#draining ??= Promise.resolve();
+    this.setServing(false);
+    await this.#force(this.#close());
+  }
+
+  /**
+   * While handlers are at work the connections stay open, and whoever holds a lease can renew and release it
+   * here. Then no new connection is taken, each open one is told to go away and may finish its calls.
+   */
+  async #drain(limitMs: number): Promise<void> {
+    const startedMs = this.#clock.monotonicMs();
+    const leftMs = (): number => Math.max(0, startedMs + limitMs - this.#clock.monotonicMs());
+    await Promise.race([this.#flights.idle(), pause(this.#clock, limitMs / 2)]);
+    const closed = this.#close();
+    this.#idleStreams.end(draining);
+    this.#injector.drain(leftMs());
+    await Promise.race([Promise.all([closed, this.#flights.idle()]), pause(this.#clock, leftMs())]);
+    await this.#force(closed);
+  }
+
+  /** Takes no more connections; resolves when the last one has ended. */
+  #close(): Promise<unknown> {
+    this.#closed ??= Promise.all(this.#bound.flatMap(({ servers }) => servers.map(closing)));
+    return this.#closed;
+  }
+
+  async #force(closed: Promise<unknown>): Promise<void> {
+    // forceShutdown alone would leave sessions open: it does not know those of a server without channelz.
+    this.#server.forceShutdown();
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+  }
+
+  /** Our own sockets, because grpc-js names neither a taken address nor the sockets that outlive a drain. */
+  #take(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+    this.#injector.injectConnection(socket);
+  }
+}
+
+function closing(server: NetServer): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+  });
+}
+
+export async function startEdge(options: EdgeOptions): Promise<Edge> {
+  const edge = new RunningEdge(options);
+  await edge.listen(options.addresses, options.probe);
+  return edge;
+}

@@ -1,0 +1,103 @@
+/** Server spans by hand over the OpenTelemetry API: auto-instrumentation would cost 1.3 to 1.7 times the CPU. */
+import { type Metadata, status } from '@grpc/grpc-js';
+import {
+  type Context,
+  context,
+  propagation,
+  ROOT_CONTEXT,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  type TextMapGetter,
+  trace,
+} from '@opentelemetry/api';
+
+/** What the interceptor knows of a call as it begins. */
+export interface CallFacts {
+  /** `holdfast.v1.LockService/Acquire` */
+  readonly method: string;
+  readonly metadata: Metadata;
+  /** The `:authority` that the caller asked for. */
+  readonly host: string;
+  readonly peerAddress: string | undefined;
+}
+
+export interface CallSpan {
+  /** Runs a handler so that spans begun in it become children. */
+  run(act: () => void): void;
+  end(code: status): void;
+}
+
+export interface Tracing {
+  /** Undefined when the span would not be recorded: nothing is to be paid for it then. */
+  begin(facts: CallFacts): CallSpan | undefined;
+}
+
+const TRACER = 'holdfast.edge';
+
+/** The codes that are the server's own fault, by the RPC semantic conventions. */
+const FAULTS: ReadonlySet<status> = new Set([
+  status.UNKNOWN,
+  status.DEADLINE_EXCEEDED,
+  status.UNIMPLEMENTED,
+  status.INTERNAL,
+  status.UNAVAILABLE,
+  status.DATA_LOSS,
+]);
+
+const fromMetadata: TextMapGetter<Metadata> = {
+  keys: (metadata) => Object.keys(metadata.getMap()),
+  get: (metadata, key) => metadata.get(key).map(String),
+};
+
+class RecordedCall implements CallSpan {
+  readonly #span: Span;
+  readonly #context: Context;
+
+  constructor(span: Span, parent: Context) {
+    this.#span = span;
+    this.#context = trace.setSpan(parent, span);
+  }
+
+  run(act: () => void): void {
+    context.with(this.#context, act);
+  }
+
+  end(code: status): void {
+    const name = status[code];
+    this.#span.setAttribute('rpc.response.status_code', name);
+    if (FAULTS.has(code)) {
+      this.#span.setAttribute('error.type', name);
+      this.#span.setStatus({ code: SpanStatusCode.ERROR });
+    }
+    this.#span.end();
+  }
+}
+
+/** `host:port` apart; the port is absent in the authority of a unix socket. */
+function serverAttributes(host: string): Record<string, string | number> {
+  const parts = /^(?:\[([^\]]+)\]|([^:]*))(?::(\d+))?$/.exec(host);
+  const address = parts?.[1] ?? parts?.[2] ?? host;
+  const port = parts?.[3];
+  return port === undefined
+    ? { 'server.address': address }
+    : { 'server.address': address, 'server.port': Number(port) };
+}
+
+/** To be used only when a provider is registered: the API without one costs and records nothing. */
+export function openTelemetryTracing(): Tracing {
+  const tracer = trace.getTracer(TRACER);
+  return {
+    begin({ method, metadata, host, peerAddress }) {
+      const parent = propagation.extract(ROOT_CONTEXT, metadata, fromMetadata);
+      const attributes = {
+        'rpc.system.name': 'grpc',
+        'rpc.method': method,
+        ...serverAttributes(host),
+        ...(peerAddress === undefined ? {} : { 'network.peer.address': peerAddress }),
+      };
+      const span = tracer.startSpan(method, { kind: SpanKind.SERVER, attributes }, parent);
+      return span.isRecording() ? new RecordedCall(span, parent) : undefined;
+    },
+  };
+}

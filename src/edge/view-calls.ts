@@ -1,0 +1,27 @@
+/** The calls that only look: Inspect and List. */
+
+import { unary } from './calls.ts';
+import { decodeInspect, decodeList } from './decode.ts';
+import { encodeInspection, encodePage } from './encode.ts';
+import type { LockServiceHandlers } from './gen/holdfast/v1/LockService.ts';
+import { type CallContext, refused } from './lock-calls.ts';
+import { isRefusal } from './status.ts';
+
+export function viewCalls(context: CallContext): Pick<LockServiceHandlers, 'Inspect' | 'List'> {
+  const { locks } = context;
+  return {
+    Inspect: unary(context, async (request) => {
+      const ask = decodeInspect(request);
+      if (isRefusal(ask)) return refused(context, 'inspect', ask);
+      const answer = await locks.inspect(ask.resource, ask.historyLimit);
+      return isRefusal(answer) ? answer : encodeInspection(answer);
+    }),
+
+    List: unary(context, async (request) => {
+      const ask = decodeList(request);
+      if (isRefusal(ask)) return refused(context, 'list', ask);
+      const answer = await locks.list(ask);
+      return isRefusal(answer) ? answer : encodePage(answer, ask.prefix, ask.owner);
+    }),
+  };
+}

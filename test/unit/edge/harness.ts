@@ -1,0 +1,260 @@
+/** A real edge in front of locks that do as the test says, and a real client; no Redis takes part. */
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import http2 from 'node:http2';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type CallOptions, Client, credentials, type ServiceError } from '@grpc/grpc-js';
+import { formatLeaseId, type Lease, type LeaseName } from '../../../src/domain/lease.ts';
+import { silentProbe } from '../../../src/domain/probe.ts';
+import { loadContract } from '../../../src/edge/protos.ts';
+import { type Edge, type EdgeOptions, startEdge } from '../../../src/edge/server.ts';
+import type { AcquireAsk, Caller, HolderView, Locks, ReleaseAsk } from '../../../src/locks/locks.ts';
+
+export const contract = loadContract();
+export const settings = { minTtlMs: 100, maxTtlMs: 60_000, defaultTtlMs: 30_000 };
+
+export const holder: HolderView = {
+  resource: 'gpu/0',
+  owner: 'w2',
+  leaseRef: 'abcdefghijklmnop',
+  token: 5n,
+  mode: 'exclusive',
+  acquireTimeMs: 1_800_000_000_000,
+  expireTimeMs: 1_800_000_030_000,
+  labels: {},
+  progress: '',
+};
+
+/** Grants everything; each method may be replaced. */
+export class FakeLocks implements Locks {
+  readonly acquires: { ask: AcquireAsk; caller: Caller }[] = [];
+  readonly releases: ReleaseAsk[] = [];
+  readonly givenBack: LeaseName[] = [];
+  #token = 0n;
+
+  grant(ask: AcquireAsk): Lease {
+    this.#token += 1n;
+    const id = { secret: 'A'.repeat(22), token: this.#token, ttlMs: ask.ttlMs, resources: ask.resources };
+    return {
+      kind: 'lease',
+      leaseId: formatLeaseId(id),
+      leaseRef: 'abcdefghijklmnop',
+      resources: ask.resources,
+      token: this.#token,
+      owner: ask.owner,
+      mode: ask.mode,
+      ttlMs: ask.ttlMs,
+      acquireTimeMs: 1_800_000_000_000,
+      expireTimeMs: 1_800_000_000_000 + ask.ttlMs,
+      labels: ask.labels,
+      replayed: false,
+    };
+  }
+
+  onAcquire: Locks['acquire'] = async (ask) => this.grant(ask);
+
+  acquire: Locks['acquire'] = (ask, caller) => {
+    this.acquires.push({ ask, caller });
+    return this.onAcquire(ask, caller);
+  };
+
+  heartbeat: Locks['heartbeat'] = async ({ lease, ttlMs }) => ({
+    ...this.grant({ ...askOf('gpu/0'), resources: lease.resources, ttlMs: ttlMs ?? lease.ttlMs }),
+    token: lease.token,
+  });
+
+  release: Locks['release'] = async (ask) => {
+    this.releases.push(ask);
+    return { kind: 'released', released: true };
+  };
+
+  giveBack: Locks['giveBack'] = async (lease) => {
+    this.givenBack.push(lease);
+    return true;
+  };
+
+  inspect: Locks['inspect'] = async (resource) => ({
+    kind: 'inspection',
+    resource,
+    state: 'held',
+    holders: [holder],
+    lastToken: 5n,
+    source: 'live',
+    nodes: [],
+    history: [],
+  });
+
+  list: Locks['list'] = async () => ({ kind: 'page', locks: [], next: '' });
+  checkToken: Locks['checkToken'] = async (_resource, token) => ({
+    kind: 'check',
+    current: token === 5n,
+    lastToken: 5n,
+  });
+  forceRelease: Locks['forceRelease'] = async () => ({ kind: 'forced', freed: [holder] });
+}
+
+const askOf = (resource: string): AcquireAsk => ({
+  resources: [resource],
+  owner: 'w1',
+  ttlMs: 30_000,
+  waitMs: 0,
+  mode: 'exclusive',
+  any: 0,
+  priority: 0,
+  requestId: '',
+  labels: {},
+});
+
+/** What a test started, closed in the opposite order by `close`. */
+export class Stage {
+  readonly #closers: (() => unknown)[] = [];
+  readonly locks = new FakeLocks();
+  /** Every call as the edge recorded it: `holdfast.v1.LockService/Acquire OK`. */
+  readonly calls: string[] = [];
+  readonly notices: { message: string; facts: Record<string, unknown> | undefined }[] = [];
+  readonly operations: string[] = [];
+
+  async edge(more: Partial<EdgeOptions> = {}): Promise<Edge> {
+    const edge = await startEdge({
+      locks: this.locks,
+      settings,
+      addresses: ['127.0.0.1:0'],
+      keepalive: { timeMs: 10_000, timeoutMs: 5_000 },
+      probe: {
+        ...silentProbe,
+        notice: (_level, message, facts) => this.notices.push({ message, facts }),
+        operation: (name, outcome, _tookMs, reason) =>
+          this.operations.push([name, outcome, ...(reason === undefined ? [] : [reason])].join(' ')),
+      },
+      tracing: false,
+      version: '0.1.0',
+      status: () => ({ embedded: true, nodes: [], quorumMargin: 0, warnings: [] }),
+      onCall: (method, code) => this.calls.push(`${method} ${code}`),
+      ...more,
+    });
+    this.#closers.push(() => edge.stop());
+    return edge;
+  }
+
+  client(address: string): Client {
+    const client = new Client(address, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
+    this.#closers.push(() => client.close());
+    return client;
+  }
+
+  async folder(): Promise<string> {
+    const folder = await mkdtemp(join(tmpdir(), 'edge-'));
+    this.#closers.push(() => rm(folder, { recursive: true, force: true }));
+    return folder;
+  }
+
+  onClose(act: () => unknown): void {
+    this.#closers.push(act);
+  }
+
+  async close(): Promise<void> {
+    for (const act of this.#closers.splice(0).reverse()) await act();
+  }
+}
+
+type Method =
+  | (typeof contract.locks)[keyof typeof contract.locks]
+  | (typeof contract.admin)[keyof typeof contract.admin];
+
+/** What a client of any language sees of one unary call. */
+export function unary(
+  client: Client,
+  method: Method,
+  request: object,
+  options: CallOptions = {},
+): Promise<never> {
+  return rawUnary(client, method, method.requestSerialize(request as never), options);
+}
+
+/** The same with a body that need not be a message of the method. */
+export function rawUnary(
+  client: Client,
+  method: Method,
+  body: Buffer,
+  options: CallOptions = {},
+): Promise<never> {
+  return new Promise((resolve, reject) => {
+    client.makeUnaryRequest(
+      method.path,
+      (bytes: Buffer) => bytes,
+      (bytes) => method.responseDeserialize(bytes),
+      body,
+      options,
+      (error, value) => (error ? reject(error) : resolve(value as never)),
+    );
+  });
+}
+
+/** The error of a call that is expected to fail. */
+export async function failure(call: Promise<unknown>): Promise<ServiceError> {
+  return call.then(
+    (value) => {
+      throw new Error(`the call was answered: ${JSON.stringify(value)}`);
+    },
+    (error: ServiceError) => error,
+  );
+}
+
+/** One call without a gRPC client, for what no client would send. */
+export class RawCall {
+  readonly #session: http2.ClientHttp2Session;
+  readonly stream: http2.ClientHttp2Stream;
+  /** The status, from trailers or from a trailers-only answer. */
+  readonly status: Promise<string>;
+
+  constructor(address: string, path: string, headers: Record<string, string> = {}) {
+    this.#session = http2.connect(`http://${address}`);
+    this.#session.on('error', () => {});
+    this.stream = this.#session.request({
+      ':method': 'POST',
+      ':path': path,
+      'content-type': 'application/grpc+proto',
+      te: 'trailers',
+      ...headers,
+    });
+    this.stream.on('error', () => {});
+    this.stream.resume();
+    this.status = new Promise((resolve) => {
+      const see = (seen: http2.IncomingHttpHeaders): void => {
+        if (seen['grpc-status'] !== undefined) resolve(String(seen['grpc-status']));
+      };
+      this.stream.on('response', see);
+      this.stream.on('trailers', see);
+      this.stream.on('close', () => resolve('none'));
+    });
+  }
+
+  send(message: Buffer): void {
+    const frame = Buffer.alloc(5 + message.length);
+    frame.writeUInt32BE(message.length, 1);
+    message.copy(frame, 5);
+    this.stream.write(frame);
+  }
+
+  /** Resolves when the server has dealt with all that was sent: frames of one connection arrive in their order. */
+  async settled(): Promise<void> {
+    const { path } = contract.locks.List;
+    const stream = this.#session.request({
+      ':method': 'POST',
+      ':path': path,
+      'content-type': 'application/grpc',
+    });
+    stream.resume();
+    stream.end(Buffer.alloc(5));
+    await once(stream, 'trailers');
+  }
+
+  async close(): Promise<void> {
+    if (this.#session.destroyed) return;
+    this.#session.destroy();
+    await once(this.#session, 'close');
+  }
+}
+
+export const acquireRequest = (more: object = {}): object => ({ resources: ['gpu/0'], owner: 'w1', ...more });
