@@ -63,8 +63,9 @@ class Acquisition {
     for (let tried = 0; tried < limits.attempts; tried += 1) {
       const attempt = this.#propose();
       const ballot = await this.#quorum.votes.vote(attempt.op, isFor, this.#splits > SPLITS_BEFORE_ORDER);
-      if (worthWaiting(ballot.answers) && !ballot.carried) await ballot.complete;
-      last = judge(ballot.answers);
+      if (!ballot.carried && worthWaiting(ballot.answers)) await ballot.complete;
+      // Without a request id nothing can object to a majority.
+      last = ballot.carried && this.#marker === undefined ? undefined : judge(ballot.answers);
       const end = await this.#settle(attempt, ballot, last);
       if (end !== undefined) return end;
       if (this.#caller.gone()) return callerGone();

@@ -2,7 +2,7 @@
 import type { Lease } from '../domain/lease.ts';
 import { type LostWhy, leaseLost, noQuorum, type Refusal } from '../domain/refusals.ts';
 import { NO_TOKEN } from '../domain/token.ts';
-import type { Answer, ReleaseOp, RenewOp, RepairOp } from '../nodes/node.ts';
+import type { Answer, LockNode, ReleaseOp, RenewOp, RepairOp } from '../nodes/node.ts';
 import { answeredCount, type Reply } from '../quorum/ballot.ts';
 import type { Quorum } from '../quorum/quorum.ts';
 import { backedMs, leftMs, Stopwatch } from '../quorum/validity.ts';
@@ -35,10 +35,10 @@ export async function heartbeat(
   const match = ballot.answers.find((answer): answer is Extended => answer?.kind === 'extended');
   if (match === undefined) return nobodyMatched(quorum, ballot.answers);
 
-  const repairs = ballot.complete.then(() => repair(quorum, ask, match, ttlMs, ballot.answers));
+  const repairs = ballot.complete.then(() => repair(quorum, ask, match, op, ballot.answers));
   // A majority was extended: the rest is repaired behind the caller's back.
   const repaired = ballot.carried ? [] : await repairs;
-  const backed = backedMs([...extensions(ballot.answers), ...repaired.map(() => ttlMs)], quorum.majority);
+  const backed = backedMs([...extensions(ballot.answers), ...repaired], quorum.majority);
   if (leftMs(backed, watch.elapsedMs()) > 0) {
     return leaseOf(match.holder, {
       leaseId,
@@ -54,16 +54,17 @@ function extensions(replies: readonly (Reply | undefined)[]): number[] {
   return replies.flatMap((reply) => (reply?.kind === 'extended' ? [reply.holder.remainingMs] : []));
 }
 
-/** Sent only after a match, which proves the lease genuine; answers the nodes that hold it again. */
+/** Sent only after a match, which proves the lease genuine; how long each node that holds it again will keep it. */
 async function repair(
   quorum: Quorum,
   { lease, progress }: HeartbeatAsk,
   match: Extended,
-  ttlMs: number,
+  renewal: RenewOp,
   replies: readonly (Reply | undefined)[],
 ): Promise<readonly number[]> {
   const missing = replies.flatMap((reply, index) => (reply?.kind === 'missing' ? [index] : []));
   if (missing.length === 0) return [];
+  const { ttlMs } = renewal;
   const op: RepairOp = {
     kind: 'repair',
     secret: lease.secret,
@@ -78,8 +79,17 @@ async function repair(
     progress: progress === '' ? match.holder.progress : progress,
     ...(match.markerKey === '' ? {} : { marker: { key: match.markerKey, digest: match.markerDigest } }),
   };
-  const answers = await Promise.all(missing.map((index) => quorum.votes.nodes[index]!.ask(op)));
-  return missing.filter((_, at) => answers[at]!.kind === 'held' || answers[at]!.kind === 'dup');
+  const kept = await Promise.all(missing.map((index) => repairOne(quorum.votes.nodes[index]!, op, renewal)));
+  return kept.filter((ms) => ms !== undefined);
+}
+
+/** Undefined: it does not hold it. `dup`: a message that came in between made it hold, for a ttl of its own. */
+async function repairOne(node: LockNode, op: RepairOp, renewal: RenewOp): Promise<number | undefined> {
+  const answer = await node.ask(op);
+  if (answer.kind === 'held') return op.ttlMs;
+  if (answer.kind !== 'dup') return undefined;
+  const extended = await node.ask(renewal);
+  return extended.kind === 'extended' ? extended.holder.remainingMs : 0;
 }
 
 /** Some node holds it, yet no majority does: lost if the answering nodes say so, unknown if they are too few. */

@@ -54,6 +54,11 @@ export function worthWaiting(answers: Answers): boolean {
   if (out === 0) return false;
   const verdict = judge(answers);
   if (verdict === undefined) return true;
+  // A node may have ended the lease alone (its clock, a missed renewal): the others may still back it.
+  if (verdict.kind === 'ended') {
+    const most = Math.max(0, ...[...replaysOf(answers).values()].map((holders) => holders.length));
+    return most + out >= majorityOf(answers.length);
+  }
   return verdict.kind === 'no-quorum' || verdict.kind === 'split' || verdict.kind === 'unsure';
 }
 
@@ -70,16 +75,23 @@ export function judge(answers: Answers): Verdict | undefined {
   );
 }
 
-function judgeRequest(answers: Answers, majority: number): Verdict | undefined {
+/** Who still holds a lease of this request id, by its value. */
+function replaysOf(answers: Answers): Map<string, NodeHolder[]> {
   const replays = new Map<string, NodeHolder[]>();
+  for (const answer of answers) {
+    if (answer?.kind !== 'replay') continue;
+    replays.set(answer.value, [...(replays.get(answer.value) ?? []), answer.holder]);
+  }
+  return replays;
+}
+
+function judgeRequest(answers: Answers, majority: number): Verdict | undefined {
   let ended: LostWhy | undefined;
   for (const answer of answers) {
     if (answer?.kind === 'mismatch') return { kind: 'mismatch' };
     if (answer?.kind === 'ended' && ended !== 'forced') ended = answer.why;
-    if (answer?.kind === 'replay') {
-      replays.set(answer.value, [...(replays.get(answer.value) ?? []), answer.holder]);
-    }
   }
+  const replays = replaysOf(answers);
   for (const [value, holders] of replays) {
     if (holders.length >= majority) return { kind: 'replayed', value, holders };
   }

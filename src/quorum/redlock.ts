@@ -25,7 +25,6 @@ const NOBODY: Promise<undefined> = Promise.resolve(undefined);
 
 class OpenBallot {
   readonly answers: (Reply | undefined)[];
-  readonly complete: Promise<void>;
   carried = false;
   readonly #op: NodeOp;
   readonly #isFor: IsFor;
@@ -33,7 +32,7 @@ class OpenBallot {
   readonly #trace: VoteTrace | undefined;
   #last: Promise<Reply | undefined> = NOBODY;
   #outstanding: number;
-  #close: () => void = () => {};
+  #completion: PromiseWithResolvers<void> | undefined;
 
   constructor(op: NodeOp, isFor: IsFor, nodes: number, ordered: boolean, traced: VoteTrace | undefined) {
     this.#op = op;
@@ -42,9 +41,13 @@ class OpenBallot {
     this.#trace = traced;
     this.#outstanding = nodes;
     this.answers = new Array(nodes).fill(undefined);
-    this.complete = new Promise((resolve) => {
-      this.#close = resolve;
-    });
+  }
+
+  /** Made when asked for: a grant never needs it. */
+  get complete(): Promise<void> {
+    if (this.#outstanding === 0) return Promise.resolve();
+    this.#completion ??= Promise.withResolvers();
+    return this.#completion.promise;
   }
 
   /** One node's vote in the form in which redlock counts it: as many keys as it was given, or a rejection. */
@@ -56,7 +59,7 @@ class OpenBallot {
       probe.vote(this.#op.kind, node.id, told);
       this.#trace?.answered(node.id, told);
       this.#outstanding -= 1;
-      if (this.#outstanding === 0) this.#close();
+      if (this.#outstanding === 0) this.#completion?.resolve();
       if (reply.kind !== 'skipped' && this.#isFor(reply)) return KEYS.length;
       throw AGAINST;
     });
@@ -67,7 +70,8 @@ class OpenBallot {
       if (before === undefined || before.kind === 'silent') return node.ask(this.#op);
       // Whoever meets an objection at an earlier node must not go on: it would only split the later ones again.
       if (before.kind === 'conflict' || before.kind === 'skipped') return SKIPPED;
-      return before.kind === 'stale' || before.kind === 'ahead' ? before : node.ask(this.#op);
+      // A fence is a fact that one node may tell for all; a clock is not, and the median needs every node's own.
+      return before.kind === 'stale' ? before : node.ask(this.#op);
     });
     return this.#last as Promise<Reply>;
   }
