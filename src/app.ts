@@ -29,6 +29,7 @@ const { version } = createRequire(import.meta.url)('../package.json') as { versi
 interface Store {
   readonly nodes: Cluster['nodes'];
   ready(): boolean;
+  mayPropose(): boolean;
   status(): ClusterStatus;
   stop(): void;
 }
@@ -100,7 +101,7 @@ function embeddedStore(node: MemoryNode): Store {
     quorumMargin: 0,
     warnings: ['embedded store: one process, not durable'],
   };
-  return { nodes: [node], ready: () => true, status: () => status, stop: () => {} };
+  return { nodes: [node], ready: () => true, mayPropose: () => true, status: () => status, stop: () => {} };
 }
 
 /** What listens to the path, and what it is told by. */
@@ -208,6 +209,7 @@ function openEdge(
     probe,
     longestTtlMs: settings.maxTtlMs,
     retryAfterMs: settings.nodeTimeoutMs * 2,
+    mayPropose: () => store.mayPropose(),
   });
   return startEdge({
     locks: makeLocks({ quorum, random: systemRandom, probe }),
@@ -271,6 +273,7 @@ export async function bootstrap(settings: Settings): Promise<Report> {
       cluster: clusterOf(settings, settings.redisNodes),
       longestTtlMs: settings.maxTtlMs,
       clock: systemClock,
+      random: systemRandom,
     });
   } finally {
     for (const node of nodes) node.close();

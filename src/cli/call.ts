@@ -9,6 +9,7 @@ import {
 } from '@grpc/grpc-js';
 import { loadSync, type PackageDefinition } from '@grpc/proto-loader';
 import { loadAddress } from '../config.ts';
+import { systemClock } from '../std/clock.ts';
 import type { ProtoGrpcType as AdminTypes } from '../edge/gen/admin.ts';
 import type { AdminServiceClient } from '../edge/gen/holdfast/v1/AdminService.ts';
 import type { LockServiceClient } from '../edge/gen/holdfast/v1/LockService.ts';
@@ -66,7 +67,7 @@ export function addressOf(flags: ClientFlags): string {
 /** `extraMs`: what the request itself may take at the service, such as its wait in line. */
 export function deadlineOf(flags: ClientFlags, extraMs = 0): Date {
   const ms = flags.timeout === undefined ? TIMEOUT_MS + extraMs : durationFlag('timeout', flags.timeout);
-  return new Date(performance.timeOrigin + performance.now() + Math.min(ms, TIMEOUT_MS_MAX));
+  return new Date(systemClock.wallMicros() / 1000 + Math.min(ms, TIMEOUT_MS_MAX));
 }
 
 type Callback<T> = requestCallback<T>;

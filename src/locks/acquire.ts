@@ -59,6 +59,8 @@ class Acquisition {
   }
 
   async run(): Promise<Ended> {
+    const { size, retryAfterMs } = this.#quorum;
+    if (!this.#quorum.mayPropose()) return noQuorum(0, size, retryAfterMs, 'no majority has been ready yet');
     let last: Verdict | undefined;
     for (let tried = 0; tried < limits.attempts; tried += 1) {
       const attempt = this.#propose();

@@ -1,8 +1,7 @@
 /** Heartbeat: renews what a node still holds, repairs the nodes that lack it, and never acquires. */
 import type { Lease } from '../domain/lease.ts';
 import { type LostWhy, leaseLost, noQuorum, type Refusal } from '../domain/refusals.ts';
-import { NO_TOKEN } from '../domain/token.ts';
-import type { Answer, LockNode, ReleaseOp, RenewOp, RepairOp } from '../nodes/node.ts';
+import type { Answer, LockNode, RenewOp, RepairOp } from '../nodes/node.ts';
 import { answeredCount, type Reply } from '../quorum/ballot.ts';
 import type { Quorum } from '../quorum/quorum.ts';
 import { backedMs, leftMs, Stopwatch } from '../quorum/validity.ts';
@@ -47,7 +46,7 @@ export async function heartbeat(
       replayed: false,
     });
   }
-  return notBacked(quorum, ask, ballot.answers, repaired.length);
+  return notBacked(quorum, ballot.answers, repaired.length);
 }
 
 function extensions(replies: readonly (Reply | undefined)[]): number[] {
@@ -92,34 +91,16 @@ async function repairOne(node: LockNode, op: RepairOp, renewal: RenewOp): Promis
   return extended.kind === 'extended' ? extended.holder.remainingMs : 0;
 }
 
-/** Some node holds it, yet no majority does: lost if the answering nodes say so, unknown if they are too few. */
-function notBacked(
-  quorum: Quorum,
-  { lease }: HeartbeatAsk,
-  replies: readonly (Reply | undefined)[],
-  repaired: number,
-): Refusal {
-  const silent = quorum.size - answeredCount(replies);
-  const mine = extensions(replies).length + repaired;
-  if (mine + silent >= quorum.majority) {
-    return noQuorum(answeredCount(replies), quorum.size, quorum.retryAfterMs, 'the lease may still stand');
+/**
+ * Some node holds it, yet no majority does: lost if the answering nodes say so, unknown if they are too few. What
+ * matched is left to its ttl: another Heartbeat of the same lease may be winning a majority at this very moment, and
+ * an undo would break what it was told (docs/decisions/0003-what-the-model-says.md, C4).
+ */
+function notBacked(quorum: Quorum, replies: readonly (Reply | undefined)[], repaired: number): Refusal {
+  const answered = answeredCount(replies);
+  if (extensions(replies).length + repaired + quorum.size - answered >= quorum.majority) {
+    return noQuorum(answered, quorum.size, quorum.retryAfterMs, 'the lease may still stand');
   }
-  // What is left of it would only stand in others' way.
-  const op: ReleaseOp = {
-    kind: 'release',
-    secret: lease.secret,
-    token: lease.token,
-    value: lease.value,
-    resources: lease.resources,
-    why: 'undone',
-    reason: 'lost its majority',
-    closing: true,
-    seen: NO_TOKEN,
-  };
-  void quorum.undo.send(
-    op,
-    replies.map((_, index) => index),
-  );
   return leaseLost(whyOf(replies, 'expired'));
 }
 

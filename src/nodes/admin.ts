@@ -71,7 +71,8 @@ export type AdminOp =
   | { readonly kind: 'suspect'; readonly runId: string }
   /** Pages through the fences in name order; also the floor. Needs a meta, or an adopted quarantine, of `runId`. */
   | { readonly kind: 'fences'; readonly runId: string; readonly after: string; readonly limit: number }
-  /** Raises fences (higher token wins; at equal tokens closed wins) and the floor, under the given quarantine. */
+  /** Raises fences and the floor, under the given quarantine. The higher token wins; of equal ones only the same
+   * opener keeps it open: two openers make `undone`, open against closed makes closed. */
   | {
       readonly kind: 'takeover';
       readonly runId: string;

@@ -114,15 +114,18 @@ function takeover(store: Store, op: Of<'takeover'>): AdminAnswer {
   return done;
 }
 
-/** Never lowers: the higher token wins; at equal tokens closed wins over open. */
-function raise(store: Store, entry: FenceEntry): void {
-  const own = store.record(entry.resource)?.fence;
-  const wins =
-    own === undefined ||
-    entry.token > own.token ||
-    (entry.token === own.token && own.state === 'open' && entry.state !== 'open');
-  if (!wins) return;
-  const { resource, token, state, opener } = entry;
+/**
+ * Never lowers: the higher token wins. Of equal ones, only the same opener keeps the fence open: otherwise two leases
+ * could be granted this token (docs/decisions/0003-what-the-model-says.md, C3).
+ */
+function raise(store: Store, { resource, token, state, opener }: FenceEntry): void {
+  const own = store.record(resource)?.fence;
+  if (own !== undefined && token < own.token) return;
+  if (own?.token === token) {
+    if (own.state !== 'open' || (state === 'open' && opener === own.opener)) return;
+    store.fenced(resource, { token, state: state === 'open' ? 'undone' : state, opener: '' });
+    return;
+  }
   store.fenced(resource, { token, state, opener: state === 'open' ? opener : '' });
 }
 

@@ -4,11 +4,11 @@
  * It decides synchronously, so one operation is atomic by construction. Here is step 1 (may this node vote at all);
  * the votes are in memory-vote.ts, what they share in memory-record.ts, admission in memory-admin.ts.
  */
-import { randomUUID } from 'node:crypto';
 import { fenceAgeMicros } from '../domain/limits.ts';
 import { maxToken } from '../domain/token.ts';
 import { unreachable } from '../std/assert.ts';
 import type { Clock } from '../std/clock.ts';
+import { systemRandom } from '../std/random.ts';
 import type { AdminAnswer, AdminOp, NodeFacts } from './admin.ts';
 import { administer } from './memory-admin.ts';
 import { allRules, type Rules, settle, type Turn, viewOf } from './memory-record.ts';
@@ -35,6 +35,11 @@ export interface MemoryNodeOptions {
   readonly rules?: Partial<Rules>;
 }
 
+/** As Redis forms them: 40 hexadecimal digits that no other run has. */
+function newRunId(): string {
+  return systemRandom.bytes(20).toString('hex');
+}
+
 export class MemoryNode implements LockNode {
   readonly id: string;
   readonly #clock: Clock;
@@ -46,7 +51,7 @@ export class MemoryNode implements LockNode {
   constructor(options: MemoryNodeOptions) {
     this.id = options.id;
     this.#clock = options.clock;
-    this.#runId = options.runId ?? randomUUID();
+    this.#runId = options.runId ?? newRunId();
     this.#rules = { ...allRules, ...options.rules };
   }
 
@@ -68,7 +73,7 @@ export class MemoryNode implements LockNode {
   }
 
   /** Another run of the process; what it remembers is kept or lost, and the stamp is of the run before. */
-  restart(memory: 'kept' | 'lost', runId: string = randomUUID()): void {
+  restart(memory: 'kept' | 'lost', runId: string = newRunId()): void {
     this.#runId = runId;
     if (memory === 'lost') this.#store = new Store();
   }

@@ -87,15 +87,18 @@ export class Admission {
     const { clock } = this.#options;
     const due = clock.monotonicMs() - this.#factsAtMs > FACTS_EVERY_MS;
     if (due) await this.#refreshFacts();
-    if (this.#state === 'ready' || this.#state === 'suspect') {
-      const answer = await this.node.ask({ kind: 'ping' });
-      if (answer.kind === 'pong') return this.#become('ready', '');
-      if (answer.kind === 'silent' && answer.why === 'suspect') return this.#become('suspect', answer.detail);
-      if (answer.kind === 'silent' && answer.why !== 'amnesia' && answer.why !== 'config') {
-        return this.#become('silent', `${answer.why}: ${answer.detail}`);
-      }
-    }
+    if ((this.#state === 'ready' || this.#state === 'suspect') && (await this.#ping())) return;
     await this.#examine();
+  }
+
+  /** Whether the answer tells the state of an admitted node; if not, it has to be examined. */
+  async #ping(): Promise<boolean> {
+    const answer = await this.node.ask({ kind: 'ping' });
+    if (answer.kind === 'pong') this.#become('ready', '');
+    else if (answer.kind !== 'silent' || answer.why === 'amnesia' || answer.why === 'config') return false;
+    else if (answer.why === 'suspect') this.#become('suspect', answer.detail);
+    else this.#become('silent', `${answer.why}: ${answer.detail}`);
+    return true;
   }
 
   async #refreshFacts(): Promise<void> {
@@ -148,7 +151,9 @@ export class Admission {
         const floor = read.meta?.floor ?? 0n;
         if (this.#floor !== 'clocks') this.#floor = floor === 0n ? '' : String(floor);
         this.node.admit({ runId: facts.runId, ...identity });
-        return this.#become('ready', '');
+        // Its meta is in order; whether it votes, and by which clock, only a vote tells: it may be suspect.
+        await this.#ping();
+        return;
       }
       case 'inherit':
         await this.node.admin({

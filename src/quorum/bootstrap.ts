@@ -25,16 +25,24 @@ async function contact(node: RedisNode): Promise<string | undefined> {
   return (await node.ready(CONTACT_MS))?.runId;
 }
 
-/**
- * Writes the first meta of every node: only when all can be reached and none bears a meta or a quarantine, each only
- * if still absent on the same process. Anything else may be a cluster that lost its memory.
- */
-export async function bootstrap(options: {
+interface BootstrapOptions {
   readonly nodes: readonly RedisNode[];
   readonly cluster: string;
   readonly longestTtlMs: number;
   readonly clock: Clock;
-}): Promise<Report> {
+  readonly random: Random;
+}
+
+/** What a claim says of itself: another bootstrap waits for it instead of taking it for lost memory. */
+const CLAIM = 'claimed by a bootstrap';
+
+/**
+ * Makes a new cluster: only when every node can be reached and none bears a meta or a quarantine. One look at each is
+ * no picture of one moment, so each clean node is first claimed with a quarantine id of ours and looked at again; only
+ * when all still bear it is each meta written, by compare-and-set on (run, claim). A bootstrap that dies half-way
+ * leaves quarantines, which is safe. docs/decisions/0003-what-the-model-says.md, C5 and C7
+ */
+export async function bootstrap(options: BootstrapOptions): Promise<Report> {
   const { nodes, clock } = options;
   const runs = await Promise.all(nodes.map((node) => contact(node)));
   const missing = nodes.filter((_, index) => runs[index] === undefined);
@@ -49,20 +57,25 @@ export async function bootstrap(options: {
     if (read.every(({ meta }) => meta !== undefined)) {
       return { ok: true, lines: ['every node bears a meta already; nothing to do'] };
     }
-    const quarantined = nodes.filter((_, index) => read[index]!.quarantine !== undefined);
+    const quarantined = nodes.filter((_, index) => (read[index]!.quarantine?.why ?? CLAIM) !== CLAIM);
     if (quarantined.length > 0) {
       return { ok: false, lines: quarantined.map(({ id }) => `${id} is in quarantine and must sit it out`) };
     }
-    if (read.every(({ meta }) => meta === undefined)) return writeFirst(options, runs as string[]);
+    if (read.every(({ meta, quarantine }) => meta === undefined && quarantine === undefined)) {
+      const report = await claimAndWrite(options, runs as string[]);
+      if (report !== undefined) return report;
+    }
+    // Another replica is at it at this moment: what it writes is as good.
     await pause(clock, LOOK_AGAIN_MS);
   }
   return { ok: false, lines: ['some nodes bear a meta and some do not: those may have lost their memory'] };
 }
 
-async function writeFirst(
-  { nodes, cluster, longestTtlMs }: Parameters<typeof bootstrap>[0],
+/** Undefined: another bootstrap was first at the first node, and nothing was written. */
+async function claimAndWrite(
+  { nodes, cluster, longestTtlMs, random }: BootstrapOptions,
   runs: readonly string[],
-): Promise<Report> {
+): Promise<Report | undefined> {
   const facts = await Promise.all(nodes.map((node) => node.facts()));
   const unfit = nodes.flatMap((node, index) => {
     const fact = facts[index];
@@ -71,26 +84,44 @@ async function writeFirst(
     return fault === undefined ? [] : [`${node.id} ${fault}`];
   });
   if (unfit.length > 0) return { ok: false, lines: unfit };
+  const id = random.bytes(12).toString('base64url');
+  // One order for all, whatever the order of the list: whoever has the first node has them all.
+  const order = [...nodes.keys()].sort((a, b) => (nodes[a]!.id < nodes[b]!.id ? -1 : 1));
+  for (const [at, index] of order.entries()) {
+    const claim = { kind: 'quarantine', runId: runs[index]!, id, why: CLAIM, longestTtlMs } as const;
+    if (ours(await nodes[index]!.admin(claim), id, runs[index]!)) continue;
+    if (at === 0) return undefined;
+    return {
+      ok: false,
+      lines: [`${nodes[index]!.id} was changed meanwhile; what was claimed sits a quarantine out`],
+    };
+  }
+  const again = await Promise.all(nodes.map((node) => node.admin({ kind: 'read' })));
+  const changed = nodes.filter((_, index) => !ours(again[index]!, id, runs[index]!));
+  if (changed.length > 0) {
+    return {
+      ok: false,
+      lines: changed.map((node) => `${node.id} was changed meanwhile; it must sit a quarantine out`),
+    };
+  }
   const answers = await Promise.all(
-    nodes.map((node, index) =>
-      node.admin({
-        kind: 'bootstrap',
-        meta: {
-          schema: SCHEMA,
-          nodeId: node.id,
-          cluster,
-          runId: runs[index]!,
-          durable: facts[index]!.durable,
-          longestTtlMs,
-        },
-      }),
-    ),
+    nodes.map((node, index) => {
+      const { durable } = facts[index]!;
+      const meta = { schema: SCHEMA, nodeId: node.id, cluster, runId: runs[index]!, durable, longestTtlMs };
+      return node.admin({ kind: 'create', quarantineId: id, meta });
+    }),
   );
   const lines = nodes.map((node, index) => {
     const answer = answers[index]!;
     return `${node.id}: ${answer.kind === 'done' ? 'ready' : 'detail' in answer ? answer.detail : answer.kind}`;
   });
   return { ok: answers.every(({ kind }) => kind === 'done'), lines };
+}
+
+/** Does the node bear our claim, on the run that we saw, and no meta? */
+function ours(answer: AdminAnswer, id: string, runId: string): boolean {
+  if (answer.kind !== 'state' || answer.meta !== undefined) return false;
+  return answer.quarantine?.id === id && answer.quarantine.runId === runId;
 }
 
 /**

@@ -53,6 +53,7 @@ export class Cluster {
   readonly #swept: string[];
   #timers: Timer[] = [];
   #stopped = false;
+  #proposing = false;
 
   constructor(options: ClusterOptions) {
     this.#options = options;
@@ -103,7 +104,17 @@ export class Cluster {
 
   /** A majority answered its last probe. */
   ready(): boolean {
-    return this.#margin() >= 0;
+    const ready = this.#margin() >= 0;
+    this.#proposing ||= ready;
+    return ready;
+  }
+
+  /**
+   * A majority was ready at least once: before that no vote is asked for. While a bootstrap has written only one meta,
+   * that node could vote, lose its memory and be bootstrapped again (docs/decisions/0003-what-the-model-says.md, C6).
+   */
+  mayPropose(): boolean {
+    return this.#proposing || this.ready();
   }
 
   status(): ClusterStatus {
@@ -123,12 +134,13 @@ export class Cluster {
   }
 
   async #bootstrap(): Promise<void> {
-    const { nodes, namespace, longestTtlMs, clock, probe } = this.#options;
+    const { nodes, namespace, longestTtlMs, clock, random, probe } = this.#options;
     const report = await bootstrap({
       nodes: this.#admissions.map(({ node }) => node),
       cluster: fingerprint(nodes, namespace),
       longestTtlMs,
       clock,
+      random,
     });
     probe.notice(report.ok ? 'info' : 'warn', `bootstrap: ${report.lines.join('; ')}`);
     if (!report.ok) this.#warnings.add(`bootstrap was asked for and not done: ${report.lines.join('; ')}`);

@@ -14,6 +14,8 @@ export interface QuorumOptions {
   readonly longestTtlMs: number;
   /** When a caller may try again after too few nodes answered. */
   readonly retryAfterMs: number;
+  /** Whether a majority of nodes has been ready yet; absent: it has. */
+  readonly mayPropose?: () => boolean;
 }
 
 export interface Quorum {
@@ -25,9 +27,11 @@ export interface Quorum {
   readonly clock: Clock;
   readonly retryAfterMs: number;
   readonly nodeIds: readonly string[];
+  mayPropose(): boolean;
 }
 
-export function makeQuorum({ nodes, clock, probe, longestTtlMs, retryAfterMs }: QuorumOptions): Quorum {
+export function makeQuorum(options: QuorumOptions): Quorum {
+  const { nodes, clock, probe, longestTtlMs, retryAfterMs } = options;
   return {
     size: nodes.length,
     majority: majorityOf(nodes.length),
@@ -38,5 +42,6 @@ export function makeQuorum({ nodes, clock, probe, longestTtlMs, retryAfterMs }: 
     clock,
     retryAfterMs,
     nodeIds: nodes.map(({ id }) => id),
+    mayPropose: options.mayPropose ?? (() => true),
   };
 }

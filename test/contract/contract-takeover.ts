@@ -91,13 +91,23 @@ function describeRaising(node: () => Taker): void {
     expect(await node().fences()).toEqual({ kind: 'fences', entries, next: '', floor: 0n });
   });
 
-  test('at equal closed or equal open fences keeps its own', async () => {
+  test('at equal tokens keeps its own closed fence, or an open one of the same opener', async () => {
     await node().hold(attempt('one', T, 'a'));
     await node().undo(attempt('one', T, 'b'));
     await node().enter();
-    await node().takeover([entry('a', T, 'open', 'x'), entry('b', T, 'released')]);
+    await node().takeover([entry('a', T, 'open', 'one'), entry('b', T, 'released')]);
     await node().leave();
     const entries = [entry('a', T, 'open', 'one'), entry('b', T)];
+    expect(await node().fences()).toMatchObject({ entries });
+  });
+
+  test('at equal tokens of two openers closes: one of them was granted it, and no node knows which', async () => {
+    await node().hold(attempt('one', T, 'a'));
+    await node().enter();
+    await node().takeover([entry('a', T, 'open', 'x'), entry('b', T, 'open', 'x')]);
+    await node().takeover([entry('b', T, 'open', 'y')]);
+    await node().leave();
+    const entries = [entry('a', T, 'undone'), entry('b', T, 'undone')];
     expect(await node().fences()).toMatchObject({ entries });
   });
 }

@@ -114,6 +114,12 @@ local function adopted()
   return not meta and quarantine and quarantine.adopted == '1' and quarantine.runId == op.runId
 end
 
+local function opener_of(r)
+  if r.state == 'o' then return string.match(redis.call('HGET', r.key, 'v'), '^(.-)|') end
+  if r.state == 'O' then return redis.call('HGET', r.key, 'o') end
+  return ''
+end
+
 function acts.fences()
   if not adopted() and (not meta or meta.runId ~= op.runId) then return lost('the meta is of another run') end
   local from = '-'
@@ -123,10 +129,7 @@ function acts.fences()
   for i = 1, #names do
     local r = load(names[i])
     if r.number then
-      local opener = ''
-      if r.state == 'o' then opener = string.match(redis.call('HGET', r.key, 'v'), '^(.-)|') end
-      if r.state == 'O' then opener = redis.call('HGET', r.key, 'o') end
-      entries[#entries + 1] = { r.name, r.fence, string.lower(r.state), opener }
+      entries[#entries + 1] = { r.name, r.fence, string.lower(r.state), opener_of(r) }
     end
   end
   local next = ''
@@ -134,20 +137,28 @@ function acts.fences()
   return answer('fences', { entries = entries, next = next, floor = redis.call('HGET', KEYS[1], 'floor') or '0' })
 end
 
+-- The higher token wins. Of equal ones only the same opener keeps it open: otherwise two leases could be granted it.
+local function raise(name, token, state, opener)
+  local r = load(name)
+  local mine, theirs = r.number or -1, tonumber(token)
+  if theirs < mine then return nil end
+  if theirs == mine then
+    if string.lower(r.state) ~= 'o' or (state == 'o' and opener == opener_of(r)) then return nil end
+    state = state == 'o' and 'u' or state
+  end
+  -- An open fence brought from elsewhere was not opened by whoever holds or held here.
+  set_fence(r, token, state == 'o' and 'O' or state)
+  local wrote = save(r)
+  if wrote then return wrote end
+  redis.call('HSET', r.key, 'o', opener)
+  return nil
+end
+
 function acts.takeover()
   if not under_quarantine(op.runId, op.quarantineId) then return lost('the quarantine is another one') end
   for i = 1, #op.entries do
-    local name, token, fence_state, opener = unpack(op.entries[i])
-    local r = load(name)
-    local mine, theirs = r.number or -1, tonumber(token)
-    local open = string.lower(r.state) == 'o'
-    if theirs > mine or (theirs == mine and open and fence_state ~= 'o') then
-      -- An open fence brought from elsewhere was not opened by whoever holds or held here.
-      set_fence(r, token, fence_state == 'o' and 'O' or fence_state)
-      local wrote = save(r)
-      if wrote then return answer('failed', { detail = wrote.err }) end
-      redis.call('HSET', r.key, 'o', opener)
-    end
+    local wrote = raise(unpack(op.entries[i]))
+    if wrote then return answer('failed', { detail = wrote.err }) end
   end
   local known = redis.call('HGET', KEYS[1], 'floor') or '0'
   if tonumber(op.floor) > tonumber(known) then redis.call('HSET', KEYS[1], 'floor', op.floor) end
