@@ -9,11 +9,11 @@ import {
 } from '@grpc/grpc-js';
 import { loadSync, type PackageDefinition } from '@grpc/proto-loader';
 import { loadAddress } from '../config.ts';
-import { systemClock } from '../std/clock.ts';
 import type { ProtoGrpcType as AdminTypes } from '../edge/gen/admin.ts';
 import type { AdminServiceClient } from '../edge/gen/holdfast/v1/AdminService.ts';
 import type { LockServiceClient } from '../edge/gen/holdfast/v1/LockService.ts';
 import type { ProtoGrpcType as LockTypes } from '../edge/gen/lock.ts';
+import { systemClock } from '../std/clock.ts';
 import { durationFlag, type Io, SettingsError } from './command.ts';
 import { type CallError, callErrorOf, describeError, errorJson } from './errors.ts';
 import { exitCodeOf } from './exit.ts';

@@ -88,11 +88,14 @@ function pick(from: Record<string, unknown>, names: readonly string[]): Record<s
 
 export function callErrorOf(error: ServiceError): CallError {
   const name = status[error.code] ?? 'UNKNOWN';
+  const details = readDetails(error.metadata);
+  const message = error.details || error.message;
   return {
     code: error.code,
     status: name,
-    message: error.details || error.message,
-    ...readDetails(error.metadata),
+    // The service puts the reason in front for tools that show only the message; here it has a place of its own.
+    message: details.reason === '' ? message : message.replace(`${details.reason}: `, ''),
+    ...details,
   };
 }
 

@@ -73,6 +73,10 @@ export function decodeHeartbeat(
   const lease = fields.leaseId('lease_id', request.lease_id);
   const ttlMs = fields.ttl('ttl', request.ttl, settings);
   const progress = fields.text('progress', request.progress, 0, limits.progressLength);
+  // The id is in its holder's hands and its checksum is no secret: nodes would cut such a ttl, and our answer lie.
+  if (ttlMs === undefined && lease !== undefined && lease.ttlMs > settings.maxTtlMs) {
+    fields.fault('lease_id', `names a ttl above ${settings.maxTtlMs} ms; give ttl`);
+  }
   if (fields.refusal !== undefined) return fields.refusal;
   const ask = { lease: lease as LeaseName, progress };
   return ttlMs === undefined ? ask : { ...ask, ttlMs };

@@ -10,6 +10,14 @@ import type { HeartbeatAsk } from './locks.ts';
 
 type Extended = Extract<Answer, { kind: 'extended' }>;
 
+/** What the nodes that lacked the lease made of the repair. */
+interface Repaired {
+  readonly keptMs: readonly number[];
+  readonly silent: number;
+}
+
+const NOTHING: Repaired = { keptMs: [], silent: 0 };
+
 const isFor = (answer: Answer): boolean => answer.kind === 'extended';
 
 export async function heartbeat(
@@ -36,8 +44,8 @@ export async function heartbeat(
 
   const repairs = ballot.complete.then(() => repair(quorum, ask, match, op, ballot.answers));
   // A majority was extended: the rest is repaired behind the caller's back.
-  const repaired = ballot.carried ? [] : await repairs;
-  const backed = backedMs([...extensions(ballot.answers), ...repaired], quorum.majority);
+  const repaired = ballot.carried ? NOTHING : await repairs;
+  const backed = backedMs([...extensions(ballot.answers), ...repaired.keptMs], quorum.majority);
   if (leftMs(backed, watch.elapsedMs()) > 0) {
     return leaseOf(match.holder, {
       leaseId,
@@ -46,7 +54,7 @@ export async function heartbeat(
       replayed: false,
     });
   }
-  return notBacked(quorum, ballot.answers, repaired.length);
+  return notBacked(quorum, ballot.answers, repaired);
 }
 
 function extensions(replies: readonly (Reply | undefined)[]): number[] {
@@ -60,9 +68,9 @@ async function repair(
   match: Extended,
   renewal: RenewOp,
   replies: readonly (Reply | undefined)[],
-): Promise<readonly number[]> {
+): Promise<Repaired> {
   const missing = replies.flatMap((reply, index) => (reply?.kind === 'missing' ? [index] : []));
-  if (missing.length === 0) return [];
+  if (missing.length === 0) return NOTHING;
   const { ttlMs } = renewal;
   const op: RepairOp = {
     kind: 'repair',
@@ -78,17 +86,24 @@ async function repair(
     progress: progress === '' ? match.holder.progress : progress,
     ...(match.markerKey === '' ? {} : { marker: { key: match.markerKey, digest: match.markerDigest } }),
   };
-  const kept = await Promise.all(missing.map((index) => repairOne(quorum.votes.nodes[index]!, op, renewal)));
-  return kept.filter((ms) => ms !== undefined);
+  const ends = await Promise.all(missing.map((index) => repairOne(quorum.votes.nodes[index]!, op, renewal)));
+  return {
+    keptMs: ends.filter((end) => typeof end === 'number'),
+    silent: ends.filter((end) => end === 'silent').length,
+  };
 }
 
-/** Undefined: it does not hold it. `dup`: a message that came in between made it hold, for a ttl of its own. */
-async function repairOne(node: LockNode, op: RepairOp, renewal: RenewOp): Promise<number | undefined> {
+/** For how long the node keeps it. `dup`: a message that came in between made it hold, for a ttl of its own. */
+async function repairOne(
+  node: LockNode,
+  op: RepairOp,
+  renewal: RenewOp,
+): Promise<number | 'silent' | 'refused'> {
   const answer = await node.ask(op);
   if (answer.kind === 'held') return op.ttlMs;
-  if (answer.kind !== 'dup') return undefined;
+  if (answer.kind !== 'dup') return answer.kind === 'silent' ? 'silent' : 'refused';
   const extended = await node.ask(renewal);
-  return extended.kind === 'extended' ? extended.holder.remainingMs : 0;
+  return extended.kind === 'extended' ? extended.holder.remainingMs : 'silent';
 }
 
 /**
@@ -96,9 +111,10 @@ async function repairOne(node: LockNode, op: RepairOp, renewal: RenewOp): Promis
  * matched is left to its ttl: another Heartbeat of the same lease may be winning a majority at this very moment, and
  * an undo would break what it was told (docs/decisions/0003-what-the-model-says.md, C4).
  */
-function notBacked(quorum: Quorum, replies: readonly (Reply | undefined)[], repaired: number): Refusal {
-  const answered = answeredCount(replies);
-  if (extensions(replies).length + repaired + quorum.size - answered >= quorum.majority) {
+function notBacked(quorum: Quorum, replies: readonly (Reply | undefined)[], repaired: Repaired): Refusal {
+  const answered = answeredCount(replies) - repaired.silent;
+  const mine = extensions(replies).length + repaired.keptMs.length;
+  if (mine + quorum.size - answered >= quorum.majority) {
     return noQuorum(answered, quorum.size, quorum.retryAfterMs, 'the lease may still stand');
   }
   return leaseLost(whyOf(replies, 'expired'));

@@ -22,7 +22,7 @@ function looksOf(answers: readonly Answer[]): Look[] {
 }
 
 /** All nodes' looks, or why they cannot be had. */
-async function lookAt(
+export async function lookAt(
   quorum: Quorum,
   resource: string,
   history: number,

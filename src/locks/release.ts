@@ -7,6 +7,7 @@ import type { Answer, ForceOp, NodeHolder, ReleaseOp } from '../nodes/node.ts';
 import { answeredCount, isSilent, type Reply } from '../quorum/ballot.ts';
 import type { Quorum } from '../quorum/quorum.ts';
 import { readCard, viewOf } from './card.ts';
+import { lookAt } from './inspect.ts';
 import type { ForceAsk, HolderView, ReleaseAsk } from './locks.ts';
 
 export type Released = { readonly kind: 'released'; readonly released: boolean };
@@ -83,6 +84,10 @@ export async function forceRelease(quorum: Quorum, ask: ForceAsk): Promise<Force
   const answered = answeredCount(answers);
   if (answered < quorum.majority) {
     return noQuorum(answered, quorum.size, quorum.retryAfterMs, 'the nodes that answered have let go');
+  }
+  if (freed.size === 0) {
+    const seen = await lookAt(quorum, ask.resource, 0);
+    return seen.kind === 'refusal' ? seen : { kind: 'forced', freed: [] };
   }
   const nowMs = quorum.clock.wallMicros() / 1000;
   const views = [...freed.values()].flatMap((holder) =>

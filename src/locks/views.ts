@@ -60,7 +60,7 @@ function passagesOf(looks: readonly Look[]): Passage[] {
 
 /** A grant is what a majority recorded held and nobody undid, or any node recorded renewed or released. */
 function wasGranted({ events, held }: Passage, majority: number): boolean {
-  if (events.some(({ type }) => type === 'renewed' || type === 'released' || type === 'forced')) return true;
+  if (events.some(({ type }) => type === 'renewed' || type === 'released')) return true;
   return held >= majority && !events.some(({ type }) => type === 'undone');
 }
 

@@ -74,6 +74,7 @@ function quarantineOf(texts: Texts<Quarantine>): Quarantine {
   return {
     id: texts.id,
     runId: texts.runId,
+    cluster: texts.cluster,
     why: texts.why,
     adopted: texts.adopted === '1',
     longestTtlMs: Number(texts.longestTtlMs),

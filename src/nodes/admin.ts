@@ -2,7 +2,7 @@
  * What admission asks of a node outside the vote: who it is, what its meta says, and the steps of a quarantine.
  *
  * The META is `{schema, nodeId, cluster, runId, durable, longestTtlMs, floor, suspectUntil}`; the QUARANTINE is
- * `{id, runId, why, adopted}`. Every operation is one atomic script and compares the process run id that the
+ * `{id, runId, cluster, why, adopted, longestTtlMs}`. Every operation is one atomic script and compares the process run id that the
  * caller saw on this very connection.
  */
 import type { Token } from '../domain/token.ts';
@@ -25,6 +25,8 @@ export interface Meta {
 export interface Quarantine {
   readonly id: string;
   readonly runId: string;
+  /** Whose quarantine it is: replicas of another node list leave it alone. */
+  readonly cluster: string;
   readonly why: string;
   /** Fences were brought by `config adopt`: no takeover from peers is owed. */
   readonly adopted: boolean;
@@ -51,6 +53,7 @@ export type AdminOp =
       readonly kind: 'quarantine';
       readonly runId: string;
       readonly id: string;
+      readonly cluster: string;
       readonly why: string;
       readonly longestTtlMs: number;
     }
@@ -93,6 +96,7 @@ export type AdminOp =
       readonly kind: 'adopt';
       readonly runId: string;
       readonly id: string;
+      readonly cluster: string;
       readonly why: string;
       readonly longestTtlMs: number;
     };

@@ -8,6 +8,7 @@ interface Bounds {
   /** Node time less our monotonic time lies between these, in milliseconds. */
   readonly low: number;
   readonly high: number;
+  /** When the reading was asked for: drift counts from there, for it may have been taken at once. */
   readonly atMs: number;
 }
 
@@ -20,7 +21,7 @@ export class ClockWatch {
    */
   sample(sentMs: number, receivedMs: number, nodeMicros: number): number {
     const nodeMs = nodeMicros / 1000;
-    const reading: Bounds = { low: nodeMs - receivedMs, high: nodeMs - sentMs, atMs: receivedMs };
+    const reading: Bounds = { low: nodeMs - receivedMs, high: nodeMs - sentMs, atMs: sentMs };
     const last = this.#last;
     if (last === undefined) {
       this.#last = reading;
@@ -34,7 +35,7 @@ export class ClockWatch {
       return reading.low > high ? reading.low - last.high : reading.high - last.low;
     }
     // The tightest band that both readings allow: a slow reply must not widen what a quick one knew.
-    this.#last = { low: Math.max(low, reading.low), high: Math.min(high, reading.high), atMs: receivedMs };
+    this.#last = { low: Math.max(low, reading.low), high: Math.min(high, reading.high), atMs: sentMs };
     return 0;
   }
 

@@ -63,9 +63,9 @@ function ofRun(store: Store, runId: string, act: (meta: NewMeta) => AdminAnswer)
 
 /** A meta of another run stays beside the quarantine: `inherit` may still want it, and it lets nobody vote. */
 function quarantine(store: Store, op: Of<'quarantine'>): AdminAnswer {
-  const { id, runId, why, longestTtlMs } = op;
+  const { id, runId, cluster, why, longestTtlMs } = op;
   if (store.quarantine?.runId !== runId && store.meta?.runId !== runId) {
-    store.quarantine = { id, runId, why, adopted: false, longestTtlMs };
+    store.quarantine = { id, runId, cluster, why, adopted: false, longestTtlMs };
   }
   return state(store);
 }
@@ -143,8 +143,8 @@ function retire(store: Store, op: Of<'retire'>): AdminAnswer {
 
 /** Floor and suspicion stay: they are the node's own and hold in the new cluster too. */
 function adopt(store: Store, op: Of<'adopt'>): AdminAnswer {
-  const { id, runId, why, longestTtlMs } = op;
+  const { id, runId, cluster, why, longestTtlMs } = op;
   store.meta = undefined;
-  store.quarantine = { id, runId, why, adopted: true, longestTtlMs };
+  store.quarantine = { id, runId, cluster, why, adopted: true, longestTtlMs };
   return done;
 }

@@ -61,6 +61,13 @@ export function decide(identity: Identity, sight: Sight): Step {
       meta === undefined ? 'no meta: empty, new or flushed' : 'restarted without appendfsync always';
     return { kind: 'quarantine', why };
   }
+  // Else a replica of an old node list would end the quarantine of an adoption for its own cluster.
+  if (sight.quarantine.cluster !== identity.cluster) {
+    return {
+      kind: 'refuse',
+      detail: `is in quarantine for cluster ${sight.quarantine.cluster}; see config adopt`,
+    };
+  }
   return decideQuarantined(identity, sight, sight.quarantine);
 }
 

@@ -166,8 +166,9 @@ export class Admission {
         return this.#examine();
       case 'quarantine': {
         const id = random.bytes(12).toString('base64url');
-        const { longestTtlMs } = identity;
-        await this.node.admin({ kind: 'quarantine', runId: facts.runId, id, why: step.why, longestTtlMs });
+        const { cluster, longestTtlMs } = identity;
+        const { why } = step;
+        await this.node.admin({ kind: 'quarantine', runId: facts.runId, id, cluster, why, longestTtlMs });
         probe.notice('warn', 'a node may have lost its memory: it does not vote for now', {
           node: this.node.id,
           why: step.why,

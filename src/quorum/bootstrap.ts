@@ -1,12 +1,10 @@
-/** The one-shot acts that change what a cluster is: bootstrap of a new one, adoption by another node list. */
+/** Bootstrap: the one-shot act that makes a cluster out of nodes that have never been one. */
 import type { AdminAnswer } from '../nodes/admin.ts';
 import { SCHEMA } from '../nodes/node.ts';
 import { factsFault } from '../nodes/quarantine.ts';
 import type { RedisNode } from '../nodes/redis-node.ts';
 import { type Clock, pause } from '../std/clock.ts';
 import type { Random } from '../std/random.ts';
-import { majorityOf } from './ballot.ts';
-import { bring } from './takeover.ts';
 
 export interface Report {
   readonly ok: boolean;
@@ -21,7 +19,8 @@ const LOOK_AGAIN_MS = 200;
 
 type State = Extract<AdminAnswer, { kind: 'state' }>;
 
-async function contact(node: RedisNode): Promise<string | undefined> {
+/** The run id of the process behind a node, once it can be reached. */
+export async function contact(node: RedisNode): Promise<string | undefined> {
   return (await node.ready(CONTACT_MS))?.runId;
 }
 
@@ -88,7 +87,7 @@ async function claimAndWrite(
   // One order for all, whatever the order of the list: whoever has the first node has them all.
   const order = [...nodes.keys()].sort((a, b) => (nodes[a]!.id < nodes[b]!.id ? -1 : 1));
   for (const [at, index] of order.entries()) {
-    const claim = { kind: 'quarantine', runId: runs[index]!, id, why: CLAIM, longestTtlMs } as const;
+    const claim = { kind: 'quarantine', runId: runs[index]!, id, cluster, why: CLAIM, longestTtlMs } as const;
     if (ours(await nodes[index]!.admin(claim), id, runs[index]!)) continue;
     if (at === 0) return undefined;
     return {
@@ -122,96 +121,4 @@ async function claimAndWrite(
 function ours(answer: AdminAnswer, id: string, runId: string): boolean {
   if (answer.kind !== 'state' || answer.meta !== undefined) return false;
   return answer.quarantine?.id === id && answer.quarantine.runId === runId;
-}
-
-/**
- * Turns the nodes of a new list into quarantined ones that know the fences of a majority of the old list. Old
- * proposers are shut out first: afterwards no grant can raise a fence that has been read already.
- */
-export async function adopt(options: {
-  readonly oldNodes: readonly RedisNode[];
-  readonly oldCluster: string;
-  readonly nodes: readonly RedisNode[];
-  readonly cluster: string;
-  readonly longestTtlMs: number;
-  readonly random: Random;
-}): Promise<Report> {
-  const { oldNodes, oldCluster, nodes, cluster } = options;
-  const runs = await Promise.all(nodes.map((node) => contact(node)));
-  const away = nodes.filter((_, index) => runs[index] === undefined);
-  // Before anything is changed: once the old nodes are retired there is no way back.
-  if (away.length > 0)
-    return { ok: false, lines: away.map(({ id }) => `${id} cannot be reached; nothing was changed`) };
-  const oldRuns = await Promise.all(oldNodes.map((node) => contact(node)));
-  const retired: { node: RedisNode; runId: string }[] = [];
-  const lines: string[] = [];
-  let longestTtlMs = options.longestTtlMs;
-  for (const [index, node] of oldNodes.entries()) {
-    const runId = oldRuns[index];
-    if (runId === undefined) {
-      lines.push(`${node.id}: cannot be reached`);
-      continue;
-    }
-    const read = await node.admin({ kind: 'read' });
-    if (read.kind === 'state') longestTtlMs = Math.max(longestTtlMs, read.meta?.longestTtlMs ?? 0);
-    const answer = await node.admin({ kind: 'retire', runId, oldCluster, newCluster: cluster });
-    lines.push(
-      `${node.id}: ${answer.kind === 'done' ? 'retired' : 'detail' in answer ? answer.detail : answer.kind}`,
-    );
-    if (answer.kind === 'done') retired.push({ node, runId });
-  }
-  const needed = majorityOf(oldNodes.length);
-  if (retired.length < needed) {
-    return {
-      ok: false,
-      lines: [...lines, `${retired.length} of the old nodes retired, ${needed} are needed`],
-    };
-  }
-  const pages = await readFences(retired);
-  if (pages === undefined)
-    return { ok: false, lines: [...lines, 'the old fences could not be read; run it again'] };
-  for (const [index, node] of nodes.entries()) {
-    const line = await seed(node, runs[index]!, options.random, longestTtlMs, pages);
-    lines.push(`${node.id}: ${line}`);
-  }
-  const ok = lines.slice(-nodes.length).every((line) => line.endsWith('in quarantine with the old fences'));
-  return { ok, lines };
-}
-
-type Pages = readonly Extract<AdminAnswer, { kind: 'fences' }>[];
-
-async function readFences(peers: readonly { node: RedisNode; runId: string }[]): Promise<Pages | undefined> {
-  const pages: Extract<AdminAnswer, { kind: 'fences' }>[] = [];
-  for (const { node, runId } of peers) {
-    for (let after = ''; ; ) {
-      const page = await node.admin({ kind: 'fences', runId, after, limit: 500 });
-      if (page.kind !== 'fences') return undefined;
-      pages.push(page);
-      if (page.next === '') break;
-      after = page.next;
-    }
-  }
-  return pages;
-}
-
-async function seed(
-  node: RedisNode,
-  runId: string,
-  random: Random,
-  longestTtlMs: number,
-  pages: Pages,
-): Promise<string> {
-  const id = random.bytes(12).toString('base64url');
-  const placed = await node.admin({
-    kind: 'adopt',
-    runId,
-    id,
-    why: 'adopted by a new node list',
-    longestTtlMs,
-  });
-  if (placed.kind !== 'done') return 'detail' in placed ? placed.detail : placed.kind;
-  for (const { entries, floor } of pages) {
-    if (!(await bring(node, runId, id, entries, floor))) return 'was lost while the fences were brought';
-  }
-  return 'in quarantine with the old fences';
 }

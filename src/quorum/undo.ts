@@ -49,7 +49,10 @@ export class Undo {
   /** Puts `op` on the list of a node that is known not to have answered. */
   owe(op: ReleaseOp, index: number): void {
     const owed = this.#owed[index]!;
-    const oldest = owed.size >= limits.undosPerNode ? owed.keys().next().value : undefined;
+    // A closing undo does all that another one would.
+    if (owed.get(op.value)?.op.closing === true && !op.closing) return;
+    const full = owed.size >= limits.undosPerNode && !owed.has(op.value);
+    const oldest = full ? owed.keys().next().value : undefined;
     if (oldest !== undefined) {
       owed.delete(oldest);
       this.#probe.notice('error', 'undo list full: the oldest undo was dropped', {

@@ -11,6 +11,7 @@ const unsuspected = { floor: 0n, suspectUntil: 0 };
 const standing = (runId: string, id = 'q', why = 'new run') => ({
   id,
   runId,
+  cluster: 'c',
   why,
   adopted: false,
   longestTtlMs,
@@ -19,7 +20,7 @@ const standing = (runId: string, id = 'q', why = 'new run') => ({
 /** A node with the steps of its admission. */
 class Entrant extends Caller {
   quarantine(runId: string, id = 'q', why = 'new run'): Promise<AdminAnswer> {
-    return this.admin({ kind: 'quarantine', runId, id, why, longestTtlMs });
+    return this.admin({ kind: 'quarantine', cluster: 'c', runId, id, why, longestTtlMs });
   }
 
   create(runId: string, quarantineId = 'q'): Promise<AdminAnswer> {
@@ -113,7 +114,14 @@ function describeRuns(node: () => Entrant): void {
     const inherit = (previousRunId: string, to: string, durable = true) =>
       node().admin({ kind: 'inherit', previousRunId, runId: to, durable });
     expect(await inherit('another', 'run-1')).toEqual(lost());
-    await node().admin({ kind: 'quarantine', runId: 'run-1', id: 'q', why: 'new run', longestTtlMs });
+    await node().admin({
+      kind: 'quarantine',
+      cluster: 'c',
+      runId: 'run-1',
+      id: 'q',
+      why: 'new run',
+      longestTtlMs,
+    });
     expect(await inherit(runId, 'run-1', false)).toEqual(done);
     const meta = { ...metaOf('run-1'), durable: false, ...unsuspected };
     expect(await node().state()).toEqual({ kind: 'state', meta });

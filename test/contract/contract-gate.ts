@@ -29,14 +29,14 @@ const votes = kinds.filter((kind) => !lettingGo.includes(kind) && !reads.include
 
 /** Takes the meta away and leaves the memory, as an adoption does. */
 async function loseMeta(node: Caller): Promise<void> {
-  await node.admin({ kind: 'adopt', runId: node.runId, id: 'q', why: 'test', longestTtlMs });
+  await node.admin({ kind: 'adopt', cluster: 'c', runId: node.runId, id: 'q', why: 'test', longestTtlMs });
 }
 
 /** A meta as it would stand there after another run, or for another cluster, and so on. */
 async function bear(node: Caller, changes: Partial<ReturnType<typeof metaOf>>): Promise<void> {
   const meta = { ...metaOf(node.runId), ...changes };
   const { runId } = meta;
-  await node.admin({ kind: 'adopt', runId, id: 'q', why: 'test', longestTtlMs });
+  await node.admin({ kind: 'adopt', cluster: 'c', runId, id: 'q', why: 'test', longestTtlMs });
   expect(await node.admin({ kind: 'create', quarantineId: 'q', meta })).toEqual({ kind: 'done' });
 }
 

@@ -25,7 +25,7 @@ class Taker extends Caller {
 
   /** Everything so far stays; the node is in quarantine, and after `leave` it votes again. */
   async enter(): Promise<void> {
-    await this.admin({ kind: 'adopt', runId: this.runId, id: 'q', why: 'test', longestTtlMs });
+    await this.admin({ kind: 'adopt', cluster: 'c', runId: this.runId, id: 'q', why: 'test', longestTtlMs });
   }
 
   async leave(): Promise<void> {
@@ -142,10 +142,10 @@ function describeAdoption(node: () => Caller): void {
 
   test('adopt replaces meta and quarantine by a quarantine that owes no takeover', async () => {
     const adopt = (id: string) =>
-      node().admin({ kind: 'adopt', runId: 'run-1', id, why: 'another list', longestTtlMs });
+      node().admin({ kind: 'adopt', cluster: 'c', runId: 'run-1', id, why: 'another list', longestTtlMs });
     const adopted = (id: string) => ({
       kind: 'state',
-      quarantine: { id, runId: 'run-1', why: 'another list', adopted: true, longestTtlMs },
+      quarantine: { id, runId: 'run-1', cluster: 'c', why: 'another list', adopted: true, longestTtlMs },
     });
     expect(await adopt('q1')).toEqual(done);
     expect(await node().state()).toEqual(adopted('q1'));
@@ -155,7 +155,8 @@ function describeAdoption(node: () => Caller): void {
 
   test('adopt keeps the floor, even one that a takeover brought a moment ago', async () => {
     const { runId } = node();
-    const adopt = (id: string) => node().admin({ kind: 'adopt', runId, id, why: 'test', longestTtlMs });
+    const adopt = (id: string) =>
+      node().admin({ kind: 'adopt', cluster: 'c', runId, id, why: 'test', longestTtlMs });
     await adopt('q1');
     await node().admin({ kind: 'takeover', runId, quarantineId: 'q1', entries: [], floor: T });
     await adopt('q2');

@@ -194,7 +194,7 @@ class Script {
   #heal(brought: Brought | undefined): Action[] {
     const [runId] = this.#runs as readonly [string];
     const id = 'healing';
-    const adopt: AdminOp = { kind: 'adopt', runId, id, why: 'test', longestTtlMs };
+    const adopt: AdminOp = { kind: 'adopt', cluster: 'c', runId, id, why: 'test', longestTtlMs };
     return [
       { do: 'admin', op: adopt },
       ...(brought === undefined ? [] : [{ do: 'admin', op: this.#takeover(runId, id, brought) } as const]),
@@ -214,7 +214,7 @@ class Script {
         return { kind };
       case 'quarantine':
       case 'adopt':
-        return { kind, runId, id, why: `why ${kind}`, longestTtlMs: ttlMs };
+        return { kind, runId, id, cluster: `for ${kind}`, why: `why ${kind}`, longestTtlMs: ttlMs };
       case 'create':
         return { kind, quarantineId: id, meta };
       case 'bootstrap':

@@ -1,3 +1,4 @@
+/** How the edge drains: no new locks, the rest finishes, and nobody is left hanging. */
 import { type Client, type ServiceDefinition, type ServiceError, status } from '@grpc/grpc-js';
 import { service as healthService } from 'grpc-health-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';

@@ -1,3 +1,4 @@
+/** How the edge listens: addresses, sockets that somebody left behind, health, and a stop that ends. */
 import { once } from 'node:events';
 import { rename, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';

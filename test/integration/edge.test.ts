@@ -1,3 +1,4 @@
+/** The edge in front of scripted locks, as a real client meets it: answers, typed errors, reflection, streams. */
 import { join } from 'node:path';
 import { type ServiceError, status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';

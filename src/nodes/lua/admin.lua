@@ -36,9 +36,9 @@ local function read_meta()
 end
 
 local function read_quarantine()
-  local q = redis.call('HMGET', KEYS[5], 'id', 'run', 'why', 'adopted', 'longest')
+  local q = redis.call('HMGET', KEYS[5], 'id', 'run', 'why', 'adopted', 'longest', 'cluster')
   if not q[1] then return nil end
-  return { id = q[1], runId = q[2], why = q[3], adopted = q[4], longestTtlMs = q[5] }
+  return { id = q[1], runId = q[2], why = q[3], adopted = q[4], longestTtlMs = q[5], cluster = q[6] }
 end
 
 local meta, quarantine = read_meta(), read_quarantine()
@@ -55,8 +55,8 @@ local function write_meta(m)
 end
 
 local function put_quarantine(adopted)
-  redis.call('HSET', KEYS[5], 'id', op.id, 'run', op.runId, 'why', op.why, 'adopted', adopted, 'longest',
-    op.longestTtlMs)
+  redis.call('HSET', KEYS[5], 'id', op.id, 'run', op.runId, 'cluster', op.cluster, 'why', op.why, 'adopted', adopted,
+    'longest', op.longestTtlMs)
 end
 
 local function under_quarantine(run, id)

@@ -1,3 +1,4 @@
+/** Every field of every request, broken in every way, is refused by its name. */
 import { describe, expect, test } from 'vitest';
 import { formatLeaseId } from '../../../src/domain/lease.ts';
 import type { Refusal } from '../../../src/domain/refusals.ts';

@@ -1,0 +1,75 @@
+#!/bin/sh
+# What the tests and checks need besides npm packages: redis-server, a C compiler, a Python
+# environment in .venv, and, where Go is there, grpcurl in .venv/bin. Installs what is missing.
+set -eu
+
+cd "$(dirname -- "$0")/.."
+
+GRPCURL=github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4
+stamp=.venv/.installed
+
+say() { echo "install-tools: $*" >&2; }
+
+# Debian packages for whatever is missing, in one go.
+set --
+command -v redis-server >/dev/null || set -- "$@" redis-server
+command -v gcc >/dev/null || set -- "$@" gcc libc6-dev
+command -v python3 >/dev/null || set -- "$@" python3
+# Debian ships the module without what it needs to make an environment.
+python3 -c 'import ensurepip' 2>/dev/null || set -- "$@" python3-venv
+if [ $# -gt 0 ]; then
+  if ! command -v apt-get >/dev/null; then
+    say "missing: $*; install them (there is no apt-get here to do it), then run this again"
+    exit 1
+  fi
+  if [ "$(id -u)" -ne 0 ]; then
+    say "missing: $*; root is needed: sudo apt-get install $*"
+    exit 1
+  fi
+  say "installing $* ..."
+  log=$(mktemp)
+  # Its own redis-server service is not wanted, only the program.
+  if ! { apt-get update -q && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -q --no-install-recommends "$@"; } >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    rm -f "$log"
+    say "apt-get could not install $*"
+    exit 1
+  fi
+  rm -f "$log"
+fi
+
+if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))'; then
+  say "Python >= 3.10 is needed for the example worker and its test; this one is $(python3 --version 2>&1)"
+  exit 1
+fi
+
+# Once more when a list changed, or the environment is of another Python.
+fingerprint=$(python3 --version; cat examples/python/requirements.txt examples/python/generate_stubs.py scripts/requirements.txt proto/holdfast/v1/* | cksum)
+if [ "$(cat "$stamp" 2>/dev/null || true)" != "$fingerprint" ]; then
+  say "Python environment in .venv ..."
+  rm -rf .venv
+  python3 -m venv .venv
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+    --requirement examples/python/requirements.txt
+  .venv/bin/python examples/python/generate_stubs.py >/dev/null
+  # Linters: make check says which of them it had to do without.
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+    --requirement scripts/requirements.txt ||
+    say "the linters for shell scripts and container files could not be installed; they will be skipped"
+  echo "$fingerprint" >"$stamp"
+fi
+
+if ! command -v grpcurl >/dev/null && [ ! -x .venv/bin/grpcurl ]; then
+  if command -v go >/dev/null; then
+    say "grpcurl into .venv/bin by go install (a minute or two) ..."
+    log=$(mktemp)
+    GOBIN=$PWD/.venv/bin go install "$GRPCURL" >"$log" 2>&1 || {
+      tail -n 3 "$log" >&2
+      say "grpcurl could not be installed; the test of the README's session will be skipped"
+    }
+    rm -f "$log"
+  else
+    say "neither grpcurl nor go is here; the test of the README's session will be skipped"
+  fi
+fi

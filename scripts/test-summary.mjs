@@ -1,0 +1,53 @@
+/** The end of a test run: each failure by name, then one line of counts; the exit code is that of the whole run. */
+import { readFileSync } from 'node:fs';
+import { relative } from 'node:path';
+
+const [, , path, checks, tests] = process.argv;
+const print = (line) => process.stdout.write(`${line}\n`);
+
+let results = { testResults: [] };
+try {
+  results = JSON.parse(readFileSync(path, 'utf8'));
+} catch {
+  print('the test runner ended without writing its results');
+}
+
+const counts = { passed: 0, failed: 0, skipped: 0 };
+const failures = [];
+const skips = [];
+for (const { name: file, status, message, assertionResults } of results.testResults) {
+  const place = relative(process.cwd(), file);
+  for (const { status: how, fullName } of assertionResults) {
+    if (how === 'passed') counts.passed += 1;
+    else if (how === 'failed') {
+      counts.failed += 1;
+      failures.push(`${place}: ${fullName}`);
+    } else {
+      counts.skipped += 1;
+      skips.push(`${place}: ${fullName}`);
+    }
+  }
+  // A file that does not load has no tests to count.
+  if (status === 'failed' && !assertionResults.some((one) => one.status === 'failed')) {
+    counts.failed += 1;
+    failures.push(`${place}: ${(message ?? '').split('\n', 1)[0] || 'the file failed outside its tests'}`);
+  }
+}
+if (checks !== '0') {
+  counts.failed += 1;
+  failures.push('make check: see the lines that begin with FAIL above');
+}
+if (tests !== '0' && failures.length === 0) {
+  counts.failed += 1;
+  failures.push(`the test runner exited with ${tests} although no test failed: see its output above`);
+}
+if (counts.passed === 0 && failures.length === 0) {
+  counts.failed += 1;
+  failures.push('no test ran');
+}
+
+print('');
+for (const line of skips) print(`SKIPPED ${line}`);
+for (const line of failures) print(`FAILED  ${line}`);
+print(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
+process.exitCode = counts.failed === 0 ? 0 : 1;

@@ -1,0 +1,18 @@
+#!/bin/bash
+# The checks, then both vitest projects; goes on after a failure, and ends with what failed and a count.
+set -euo pipefail
+
+cd "$(dirname -- "$0")/.."
+
+report=$(mktemp -d)
+trap 'rm -rf "$report"' EXIT
+
+checks=0
+scripts/check.sh || checks=$?
+
+tests=0
+# The results as JSON besides, so that the end of a long log can name each failure again.
+PATH=$PWD/node_modules/.bin:$PATH vitest run \
+  --reporter=default --reporter=json --outputFile.json="$report/results.json" "$@" || tests=$?
+
+node_modules/.bin/node scripts/test-summary.mjs "$report/results.json" "$checks" "$tests"

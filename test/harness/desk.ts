@@ -1,0 +1,117 @@
+/** A replica without its edge: the same cluster, quorum and locks, with the hooks that tests need to switch rules off. */
+
+import { parseRedisNodes } from '../../src/config/redis-nodes.ts';
+import { connectionUrl } from '../../src/config.ts';
+import type { Lease } from '../../src/domain/lease.ts';
+import { parseLeaseId } from '../../src/domain/lease.ts';
+import { silentProbe } from '../../src/domain/probe.ts';
+import type { Refusal } from '../../src/domain/refusals.ts';
+import { makeLocks } from '../../src/locks/desk.ts';
+import type { AcquireAsk, Busy, Caller, Locks } from '../../src/locks/locks.ts';
+import type { RedisNodeOptions } from '../../src/nodes/redis-node.ts';
+import { Cluster, fingerprint } from '../../src/quorum/cluster.ts';
+import { makeQuorum, type Quorum } from '../../src/quorum/quorum.ts';
+import { type Clock, systemClock } from '../../src/std/clock.ts';
+import { systemRandom } from '../../src/std/random.ts';
+
+export interface DeskOptions {
+  readonly clock?: Clock;
+  readonly quarantineOff?: boolean;
+  readonly scripts?: RedisNodeOptions['scripts'] | undefined;
+  readonly maxTtlMs?: number;
+  readonly nodeTimeoutMs?: number;
+}
+
+const stays: Caller = { principal: '', gone: () => false };
+
+export class Desk {
+  readonly cluster: Cluster;
+  readonly quorum: Quorum;
+  readonly locks: Locks;
+
+  private constructor(cluster: Cluster, quorum: Quorum, locks: Locks) {
+    this.cluster = cluster;
+    this.quorum = quorum;
+    this.locks = locks;
+  }
+
+  /** `list` as HOLDFAST_REDIS_NODES takes it. */
+  static async open(list: string, options: DeskOptions = {}): Promise<Desk> {
+    const parsed = parseRedisNodes(list);
+    if ('faults' in parsed) throw new Error(parsed.faults.join('\n'));
+    const nodes = parsed.value.map((node) => ({ id: node.id, url: connectionUrl(node) }));
+    const clock = options.clock ?? systemClock;
+    const longestTtlMs = options.maxTtlMs ?? 2000;
+    const nodeTimeoutMs = options.nodeTimeoutMs ?? 500;
+    const cluster = new Cluster({
+      nodes,
+      namespace: 'holdfast',
+      longestTtlMs,
+      nodeTimeoutMs,
+      clockSkewMs: 50,
+      bootstrap: false,
+      clock,
+      random: systemRandom,
+      probe: silentProbe,
+      ...(options.quarantineOff === undefined ? {} : { quarantineOff: options.quarantineOff }),
+      ...(options.scripts === undefined ? {} : { scripts: options.scripts }),
+    });
+    await cluster.start();
+    const quorum = makeQuorum({
+      nodes: cluster.nodes,
+      clock,
+      probe: silentProbe,
+      longestTtlMs,
+      retryAfterMs: 2 * nodeTimeoutMs,
+      mayPropose: () => cluster.mayPropose(),
+    });
+    return new Desk(cluster, quorum, makeLocks({ quorum, random: systemRandom, probe: silentProbe }));
+  }
+
+  acquire(resources: string | readonly string[], more: Partial<AcquireAsk> = {}, caller: Caller = stays) {
+    const ask: AcquireAsk = {
+      resources: [resources].flat(),
+      owner: 'w1',
+      ttlMs: 2000,
+      waitMs: 0,
+      mode: 'exclusive',
+      any: 0,
+      priority: 0,
+      requestId: '',
+      labels: {},
+      ...more,
+    };
+    return this.locks.acquire(ask, caller);
+  }
+
+  async lock(resources: string | readonly string[], more: Partial<AcquireAsk> = {}): Promise<Lease> {
+    const answer = await this.acquire(resources, more);
+    if (answer.kind !== 'lease') throw new Error(`not granted: ${JSON.stringify(answer)}`);
+    return answer;
+  }
+
+  heartbeat({ leaseId }: Lease): Promise<Lease | Refusal> {
+    return this.locks.heartbeat({ lease: parseLeaseId(leaseId)!, progress: '' });
+  }
+
+  async release({ leaseId }: Lease): Promise<boolean> {
+    const answer = await this.locks.release({ lease: parseLeaseId(leaseId)!, reason: '' });
+    return answer.kind === 'released' && answer.released;
+  }
+
+  get states(): string[] {
+    return this.cluster.status().nodes.map(({ state }) => state);
+  }
+
+  close(): void {
+    this.cluster.stop();
+  }
+}
+
+export const granted = (answer: Lease | Busy | Refusal): answer is Lease => answer.kind === 'lease';
+
+/** The fingerprint under which nodes named n1, n2... are bootstrapped. */
+export function clusterOf(count: number): string {
+  const ids = Array.from({ length: count }, (_, index) => ({ id: `n${index + 1}`, url: '' }));
+  return fingerprint(ids, 'holdfast');
+}

@@ -1,0 +1,61 @@
+/** The nodes' scripts with one rule switched off each: what a guard prevents must happen when the guard is gone. */
+import { hash } from 'node:crypto';
+import { type Script, scripts } from '../../src/nodes/scripts.ts';
+
+type Scripts = typeof scripts;
+
+/** Replaces the one place where `rule` stands; a source in which it does not stand once is no longer what we test. */
+function without(rule: string, instead: string): Scripts {
+  const { source, name } = scripts.votes;
+  const places = source.split(rule).length - 1;
+  if (places !== 1) throw new Error(`votes.lua has the rule ${places} times, not once: ${rule}`);
+  const changed = source.replace(rule, () => instead);
+  if (changed === source) throw new Error(`the patch changes nothing: ${rule}`);
+  const votes: Script = { name, source: changed, sha: hash('sha1', changed, 'hex') };
+  return { ...scripts, votes };
+}
+
+/** An undo of one attempt also frees another attempt of the same lease. */
+export const attemptsNotTold = without(
+  `    local r = records[i]
+    if r.value == value then
+      if binding < 0`,
+  `    local r = records[i]
+    if r.value and string.match(r.value, '^(.-)|') == string.match(value, '^(.-)|') then
+      if binding < 0`,
+);
+
+/** An undo that finds nothing closes nothing: the vote that it chases may still arrive. */
+export const undoClosesNothing = without('elseif closing then', 'elseif false then');
+
+/** A renewal takes what it no longer holds. */
+export const renewAcquires = without(
+  `    if records[i].value ~= value then
+      save_all(records)`,
+  `    if false then
+      save_all(records)`,
+);
+
+/** A token that was closed may come back, as a repair does. */
+export const closedComesBack = without("if r.state == 'o' then return", "if r.state ~= 'O' then return");
+
+/** An undo frees a lease that a repeat of the request was answered with. */
+export const bindingIgnored = without('if binding < 0 or r.binding <= binding then', 'if true then');
+
+/** A node whose clock jumped goes on voting. */
+export const suspicionOff = without('if suspect > now then return', 'if false then return');
+
+/** A clock that runs ahead may raise a fence as far as it likes. */
+export const leadOff = without(
+  'if number > now + LEAD then\n    local seen',
+  'if false then\n    local seen',
+);
+
+/** A closing undo raises a fence as far as its token says. */
+export const closeWithoutBound = without(
+  'if number > math.max(now + LEAD, (fence or 0) + SLACK, seen + SLACK) then return nil end',
+  '',
+);
+
+/** A request for several resources takes them all when only one of them is free. */
+export const oneFreeWillDo = without('if held > 0 then', 'if held == #records then');
