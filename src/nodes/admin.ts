@@ -42,7 +42,7 @@ export interface FenceEntry {
   readonly opener: string;
 }
 
-/** What `create`, `bootstrap` and `adopt` write; floor and suspicion are the node's own. */
+/** What `create` writes; floor and suspicion are the node's own. */
 export type NewMeta = Omit<Meta, 'floor' | 'suspectUntil'>;
 
 export type AdminOp =
@@ -59,8 +59,6 @@ export type AdminOp =
     }
   /** Ends the quarantine: writes meta iff the quarantine is still (runId, quarantineId). Keeps a higher own floor. */
   | { readonly kind: 'create'; readonly quarantineId: string; readonly meta: NewMeta }
-  /** Writes meta iff there is neither a meta nor a quarantine. */
-  | { readonly kind: 'bootstrap'; readonly meta: NewMeta }
   /** Moves a durable meta of `previousRunId` to this run: its last run lost nothing. */
   | {
       readonly kind: 'inherit';

@@ -19,8 +19,6 @@ export function administer(store: Store, op: AdminOp, nowMicros: number): AdminA
       return quarantine(store, op);
     case 'create':
       return create(store, op);
-    case 'bootstrap':
-      return bootstrap(store, op);
     case 'inherit':
       return inherit(store, op);
     case 'durable':
@@ -75,13 +73,6 @@ function create(store: Store, op: Of<'create'>): AdminAnswer {
   if (standing?.id !== op.quarantineId || standing.runId !== op.meta.runId) return lost('no such quarantine');
   store.meta = op.meta;
   store.quarantine = undefined;
-  return done;
-}
-
-function bootstrap(store: Store, op: Of<'bootstrap'>): AdminAnswer {
-  if (store.meta !== undefined) return lost('there is a meta');
-  if (store.quarantine !== undefined) return lost('there is a quarantine');
-  store.meta = op.meta;
   return done;
 }
 

@@ -36,24 +36,6 @@ export function adminContract(caller: () => Caller): void {
 }
 
 function describeBirth(node: () => Entrant): void {
-  describe('bootstrap', () => {
-    test('writes a meta where there is nothing, once', async () => {
-      await node().under.forget();
-      const bootstrap = () => node().admin({ kind: 'bootstrap', meta: metaOf('run-1') });
-      expect(await node().state()).toEqual({ kind: 'state' });
-      expect(await bootstrap()).toEqual(done);
-      expect(await node().state()).toEqual({ kind: 'state', meta: { ...metaOf('run-1'), ...unsuspected } });
-      expect(await bootstrap()).toEqual(lost());
-    });
-
-    test('writes nothing beside a quarantine', async () => {
-      await node().under.forget();
-      await node().quarantine('run-1');
-      expect(await node().admin({ kind: 'bootstrap', meta: metaOf('run-1') })).toEqual(lost());
-      expect(await node().state()).toEqual({ kind: 'state', quarantine: standing('run-1') });
-    });
-  });
-
   describe('quarantine', () => {
     test('is put once for a run: whoever comes second learns of the first', async () => {
       await node().under.forget();

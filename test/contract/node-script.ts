@@ -217,8 +217,6 @@ class Script {
         return { kind, runId, id, cluster: `for ${kind}`, why: `why ${kind}`, longestTtlMs: ttlMs };
       case 'create':
         return { kind, quarantineId: id, meta };
-      case 'bootstrap':
-        return { kind, meta };
       case 'inherit':
         return { kind, previousRunId: otherRun, runId, durable };
       case 'durable':

@@ -191,7 +191,6 @@ const adminKind = fc.constantFrom<AdminOp['kind'][]>(
   'read',
   'quarantine',
   'create',
-  'bootstrap',
   'inherit',
   'durable',
   'suspect',

@@ -1,4 +1,5 @@
 /** The two nodes that keep the contract, each behind the same handful of levers: clock, memory, admission. */
+
 import { Redis } from 'ioredis';
 import type { AdminAnswer, AdminOp, NewMeta } from '../../src/nodes/admin.ts';
 import { MemoryNode } from '../../src/nodes/memory-node.ts';
@@ -6,6 +7,7 @@ import type { Rules } from '../../src/nodes/memory-record.ts';
 import { type LockNode, SCHEMA, type Stamp } from '../../src/nodes/node.ts';
 import { RedisNode } from '../../src/nodes/redis-node.ts';
 import { ManualClock, systemClock } from '../../src/std/clock.ts';
+import { enlist } from '../harness/enlist.ts';
 import { startRedis } from '../harness/redis-server.ts';
 import { StillClock } from '../harness/still-clock.ts';
 
@@ -38,7 +40,7 @@ export function metaOf(runId: string): NewMeta {
 export async function reset(under: UnderTest): Promise<void> {
   under.setClock(startMicros);
   await under.forget();
-  await under.node.admin({ kind: 'bootstrap', meta: metaOf(under.runId) });
+  await enlist(under.node, metaOf(under.runId));
   under.node.admit(stampOf(under.runId));
 }
 

@@ -1,9 +1,11 @@
 /** One redis-server driven operation by operation, so that a test chooses in which order they arrive. */
+
 import { leaseRefOf } from '../../src/domain/lease.ts';
 import type { Answer, HoldOp, ReleaseOp, RenewOp, RepairOp } from '../../src/nodes/node.ts';
 import { SCHEMA } from '../../src/nodes/node.ts';
 import { RedisNode, type RedisNodeOptions } from '../../src/nodes/redis-node.ts';
 import { systemClock } from '../../src/std/clock.ts';
+import { enlist } from './enlist.ts';
 
 export interface Attempt {
   readonly secret: string;
@@ -43,7 +45,7 @@ export class BareNode {
     });
     const { runId } = (await node.ready())!;
     const stamp = { runId, nodeId: 'bare', cluster: 'c0', longestTtlMs: TTL_MS };
-    await node.admin({ kind: 'bootstrap', meta: { ...stamp, schema: SCHEMA, durable: false } });
+    await enlist(node, { ...stamp, schema: SCHEMA, durable: false });
     node.admit(stamp);
     return new BareNode(node);
   }

@@ -183,20 +183,22 @@ describe.each(settings)('$name', ({ name, flag, fallback }) => {
     expect(shown).toEqual({ name, value: fallback ?? '', source: 'default' });
   });
 
-  test.skipIf(set.length === 0)('a flag beats the environment, which beats the file', () => {
-    const [[first, asFlag], [second, asEnv], [third, asFile]] = set as [
-      [string, unknown],
-      [string, unknown],
-      [string, unknown],
-    ];
-    const files = { f: `# settings\n\n${name}=${third}\n` };
-    const flagText = first.replaceAll('"', '');
-    expect(read(settingsOf({ env: { HOLDFAST_CONFIG: 'f' }, files }))).toEqual(asFile);
-    expect(read(settingsOf({ env: { HOLDFAST_CONFIG: 'f', [name]: second }, files }))).toEqual(asEnv);
-    const env = { HOLDFAST_CONFIG: 'f', [name]: second };
-    expect(read(settingsOf({ argv: [flag, flagText], env, files }))).toEqual(asFlag);
-    expect(read(settingsOf({ argv: [`${flag}=${flagText}`], env, files }))).toEqual(asFlag);
-  });
+  // A secret without a row of its own is covered by its _FILE form below.
+  if (set.length > 0)
+    test('a flag beats the environment, which beats the file', () => {
+      const [[first, asFlag], [second, asEnv], [third, asFile]] = set as [
+        [string, unknown],
+        [string, unknown],
+        [string, unknown],
+      ];
+      const files = { f: `# settings\n\n${name}=${third}\n` };
+      const flagText = first.replaceAll('"', '');
+      expect(read(settingsOf({ env: { HOLDFAST_CONFIG: 'f' }, files }))).toEqual(asFile);
+      expect(read(settingsOf({ env: { HOLDFAST_CONFIG: 'f', [name]: second }, files }))).toEqual(asEnv);
+      const env = { HOLDFAST_CONFIG: 'f', [name]: second };
+      expect(read(settingsOf({ argv: [flag, flagText], env, files }))).toEqual(asFlag);
+      expect(read(settingsOf({ argv: [`${flag}=${flagText}`], env, files }))).toEqual(asFlag);
+    });
 
   test.each(bad)('%j is a problem that names it', (text) => {
     const problems = problemsOf({ env: { [name]: text } });

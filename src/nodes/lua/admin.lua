@@ -81,13 +81,6 @@ function acts.create()
   return answer('done')
 end
 
-function acts.bootstrap()
-  if meta then return lost('there is a meta') end
-  if quarantine then return lost('there is a quarantine') end
-  write_meta(op.meta)
-  return answer('done')
-end
-
 function acts.inherit()
   if not meta or meta.runId ~= op.previousRunId then return lost('the meta is of another run') end
   if meta.durable ~= '1' then return lost('the previous run was not durable') end

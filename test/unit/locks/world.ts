@@ -13,6 +13,7 @@ import { type Answer, type LockNode, type NodeOp, type NodeView, SCHEMA } from '
 import { makeQuorum, type Quorum } from '../../../src/quorum/quorum.ts';
 import { ManualClock } from '../../../src/std/clock.ts';
 import { SeededRandom } from '../../../src/std/random.ts';
+import { enlist } from '../../harness/enlist.ts';
 
 export const START = 1_800_000_000_000_000;
 export const TTL_MS = 10_000;
@@ -81,7 +82,7 @@ export class World {
     );
     for (const [index, node] of nodes.entries()) {
       const stamp = { runId: `run ${index}`, nodeId: node.id, cluster: 'c', longestTtlMs: LONGEST_TTL_MS };
-      await node.admin({ kind: 'bootstrap', meta: { ...stamp, schema: SCHEMA, durable: false } });
+      await enlist(node, { ...stamp, schema: SCHEMA, durable: false });
       node.admit(stamp);
     }
     return new World(nodes, clocks);
