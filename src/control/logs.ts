@@ -60,6 +60,8 @@ export function createLogs({ level, version, onDrop = () => {}, stream }: LogsOp
   return { logger, probe: narrator(logger), close };
 }
 
+const guarded = new WeakSet<Writable>();
+
 /**
  * Hands lines to `out` without ever waiting for it: beyond a bound they are dropped. Not pino's own destination: its
  * last flush spins for ever on a pipe whose reader has gone.
@@ -68,8 +70,9 @@ export function boundedSink(
   out: Writable,
   onDrop: () => void,
 ): { sink: DestinationStream; close: () => Promise<void> } {
-  // A closed pipe must not end the service.
-  out.on('error', () => {});
+  // A closed pipe must not end the service; one listener is enough for all replicas of a process.
+  if (!guarded.has(out)) out.on('error', () => {});
+  guarded.add(out);
   const write = (line: string): void => {
     if (!out.writable || out.writableLength > PENDING_BYTES_MAX) onDrop();
     else out.write(line);
