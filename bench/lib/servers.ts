@@ -1,4 +1,5 @@
 /** The redis-servers of a benchmark, and what they say of their own work. */
+import { type AddressInfo, createServer } from 'node:net';
 import { Redis } from 'ioredis';
 import { type RedisServer, startRedis } from '../../test/harness/redis-server.ts';
 import type { Watched } from './cpu.ts';
@@ -52,7 +53,24 @@ export class Servers {
 }
 
 export async function startServers(count: number): Promise<Servers> {
-  return new Servers(await Promise.all(Array.from({ length: count }, () => startRedis())));
+  const ports = await freePorts(count);
+  return new Servers(await Promise.all(ports.map((port) => startRedis({ port }))));
+}
+
+/** Ports that nobody listens on: asked for together, so that no two are the same. */
+async function freePorts(count: number): Promise<number[]> {
+  const probes = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const probe = createServer();
+      await new Promise<void>((resolve) => {
+        probe.listen(0, '127.0.0.1', resolve);
+      });
+      return probe;
+    }),
+  );
+  const ports = probes.map((probe) => (probe.address() as AddressInfo).port);
+  await Promise.all(probes.map((probe) => new Promise((resolve) => probe.close(resolve))));
+  return ports;
 }
 
 function callsOf(info: string): Calls {

@@ -26,7 +26,7 @@ export interface OurSide {
 /** A bootstrapped cluster over the first `count` servers; `replace` may put another vote in the package's place. */
 export async function openOurs(servers: Servers, count: number, probe: Probe): Promise<OurSide> {
   const cluster = new Cluster({
-    nodes: servers.all.slice(0, count).map(({ url }, index) => ({ id: `bench-${index}`, url })),
+    nodes: servers.all.slice(0, count).map(({ tcpUrl }, index) => ({ id: `bench-${index}`, url: tcpUrl })),
     namespace: `bench${count}`,
     longestTtlMs: LONGEST_TTL_MS,
     nodeTimeoutMs: NODE_TIMEOUT_MS,
@@ -86,7 +86,7 @@ export interface TheirSide {
 export function openTheirs(servers: Servers, count: number): TheirSide {
   const clients = servers.all
     .slice(0, count)
-    .map(({ socketPath }) => new Redis({ path: socketPath, protocol: 2 }));
+    .map(({ tcpUrl }) => new Redis(tcpUrl));
   const redlock = new Redlock(clients as unknown as ConstructorParameters<typeof Redlock>[0], {
     retryCount: 0,
   });

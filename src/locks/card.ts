@@ -11,24 +11,29 @@ interface Card {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-export function writeCard(ask: AcquireAsk, acquireTimeMs: number): string {
-  const card: Card = {
-    resources: ask.resources,
-    mode: ask.mode,
-    ttlMs: ask.ttlMs,
-    acquireTimeMs: Math.round(acquireTimeMs),
-    labels: ask.labels,
-  };
-  return JSON.stringify(card);
+export function writeCard({ resources, mode, ttlMs, labels }: AcquireAsk, acquireTimeMs: number): string {
+  const usual = `"ttlMs":${ttlMs},"acquireTimeMs":${Math.round(acquireTimeMs)}`;
+  const many = resources.length === 1 ? '' : `,"resources":${JSON.stringify(resources)}`;
+  const shared = mode === 'exclusive' ? '' : `,"mode":${JSON.stringify(mode)}`;
+  const text = JSON.stringify(labels);
+  return `{${usual}${many}${shared}${text === '{}' ? '' : `,"labels":${text}`}}`;
 }
 
-export function readCard(text: string): Card {
-  return JSON.parse(text) as Card;
+/** What is usual stays unwritten: every byte of a card costs each node, at every vote. */
+export function readCard({ card, resource }: NodeHolder): Card {
+  const written = JSON.parse(card) as Partial<Card>;
+  return {
+    resources: written.resources ?? [resource],
+    mode: written.mode ?? 'exclusive',
+    ttlMs: written.ttlMs ?? 0,
+    acquireTimeMs: written.acquireTimeMs ?? 0,
+    labels: written.labels ?? {},
+  };
 }
 
 /** What others may see of a holder; `nowMs` is our wall clock, by which its end is told. */
 export function viewOf(holder: NodeHolder, nowMs: number): HolderView {
-  const card = readCard(holder.card);
+  const card = readCard(holder);
   return {
     resource: holder.resource,
     owner: holder.owner,
@@ -47,7 +52,7 @@ export function leaseOf(
   holder: NodeHolder,
   more: Pick<Lease, 'leaseId' | 'ttlMs' | 'expireTimeMs' | 'replayed'>,
 ): Lease {
-  const card = readCard(holder.card);
+  const card = readCard(holder);
   return {
     kind: 'lease',
     leaseRef: holder.leaseRef,

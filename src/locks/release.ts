@@ -91,7 +91,7 @@ export async function forceRelease(quorum: Quorum, ask: ForceAsk): Promise<Force
   }
   const nowMs = quorum.clock.wallMicros() / 1000;
   const views = [...freed.values()].flatMap((holder) =>
-    readCard(holder.card).resources.map((resource) => viewOf({ ...holder, resource }, nowMs)),
+    readCard(holder).resources.map((resource) => viewOf({ ...holder, resource }, nowMs)),
   );
   return { kind: 'forced', freed: views };
 }
@@ -110,7 +110,7 @@ function closeElsewhere(
     secret,
     token,
     value,
-    resources: readCard(holder.card).resources,
+    resources: readCard(holder).resources,
     why: 'forced',
     reason,
     closing: true,

@@ -12,6 +12,8 @@ export type Send = (operations: readonly NodeOp[]) => Promise<readonly Answer[] 
 
 const OVERLOADED: Silent = { kind: 'silent', why: 'overloaded', detail: 'too many unanswered operations' };
 
+const TOO_FEW: Silent = { kind: 'silent', why: 'error', detail: 'the node answered too little' };
+
 export class Batch {
   readonly #send: Send;
   #pending: Pending[] = [];
@@ -35,6 +37,10 @@ export class Batch {
   #flush(): void {
     const pending = this.#pending;
     this.#pending = [];
+    if (pending.length <= limits.operationsPerBatch) {
+      void this.#sendSome(pending);
+      return;
+    }
     for (let start = 0; start < pending.length; start += limits.operationsPerBatch) {
       void this.#sendSome(pending.slice(start, start + limits.operationsPerBatch));
     }
@@ -43,9 +49,8 @@ export class Batch {
   async #sendSome(some: readonly Pending[]): Promise<void> {
     const answers = await this.#send(some.map(({ op }) => op));
     this.#inFlight -= some.length;
-    some.forEach(({ settle }, index) => {
-      if ('kind' in answers) settle(answers);
-      else settle(answers[index] ?? { kind: 'silent', why: 'error', detail: 'the node answered too little' });
-    });
+    for (let index = 0; index < some.length; index += 1) {
+      some[index]!.settle('kind' in answers ? answers : (answers[index] ?? TOO_FEW));
+    }
   }
 }

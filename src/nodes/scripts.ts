@@ -17,6 +17,6 @@ function compose(name: string, parts: readonly string[]): Script {
 }
 
 export const scripts = {
-  votes: compose('votes', ['record', 'votes']),
+  votes: compose('votes', ['record', 'votes', 'answer']),
   admin: compose('admin', ['record', 'admin']),
 } as const;

@@ -20,6 +20,7 @@ type IsFor = (answer: Answer) => boolean;
 /** Redlock counts any rejection as a vote against; one constant error, since a stack trace for each would cost more than the vote. */
 const AGAINST = new Error('AGAINST');
 const KEYS = ['vote'];
+const NONE: [] = [];
 const SKIPPED: Reply = { kind: 'skipped' };
 const NOBODY: Promise<undefined> = Promise.resolve(undefined);
 
@@ -80,9 +81,7 @@ class OpenBallot {
 export class Majority {
   readonly nodes: readonly LockNode[];
   readonly #probe: Probe;
-  readonly #open = new Map<string, OpenBallot>();
   readonly #redlock: Redlock;
-  #serial = 0;
 
   /** An even number would let a tie hang for ever (redlock waits for one side to reach a majority). */
   constructor(nodes: readonly LockNode[], probe: Probe) {
@@ -90,8 +89,9 @@ export class Majority {
     this.nodes = nodes;
     this.#probe = probe;
     const clients = nodes.map((node, index) => ({
-      evalsha: (_sha: string, _keys: number, args: readonly string[]) =>
-        this.#open.get(args[KEYS.length] ?? '')!.cast(node, index, probe),
+      // The package hands a lock's value through unread, so the ballot itself can be that value.
+      evalsha: (_sha: string, _keys: number, args: readonly unknown[]) =>
+        (args[KEYS.length] as OpenBallot).cast(node, index, probe),
       eval: () => Promise.reject(AGAINST),
       quit: () => Promise.resolve(),
     }));
@@ -108,18 +108,15 @@ export class Majority {
    * own value and exactly one script a node.
    */
   async vote(op: NodeOp, isFor: IsFor, ordered = false): Promise<Ballot> {
-    this.#serial += 1;
-    const id = String(this.#serial);
     const traced = this.#probe.traceVote?.(op.kind);
     const ballot = new OpenBallot(op, isFor, this.nodes.length, ordered, traced);
-    this.#open.set(id, ballot);
+    const value = ballot as unknown as string;
     try {
-      await this.#redlock.extend(new Lock(this.#redlock, KEYS, id, [], Number.POSITIVE_INFINITY), 1);
+      await this.#redlock.extend(new Lock(this.#redlock, KEYS, value, NONE, Number.POSITIVE_INFINITY), 1);
       ballot.carried = true;
     } catch {
       // Against: the ballot knows why.
     }
-    this.#open.delete(id);
     if (traced !== undefined) {
       traced.decided(ballot.carried);
       void ballot.complete.then(() => traced.complete());

@@ -43,10 +43,8 @@ describe('a node that sleeps past the deadline of its vote', () => {
       for (const server of asleep) server.resume();
       // The late vote has been executed once the fence bears witness of it; it is closed by its undo.
       await until('the late votes are undone', async () => {
-        const headers = await Promise.all(
-          nodes.servers.map((_, at) => nodes.run(at, 'HGET', `holdfast:r:gpu/${round}`, 's')),
-        );
-        return headers.every((header) => / u 0 /.test(String(header)));
+        const records = await Promise.all(nodes.servers.map((_, at) => nodes.record(at, `gpu/${round}`)));
+        return records.every((record) => record?.state === 'u' && record.expiryMicros === 0);
       });
       await nodes.free(`gpu/${round}`);
       await replica.becomes('ready', 'ready', 'ready');

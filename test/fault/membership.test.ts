@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { adopt, bootstrap } from '../../src/app.ts';
 import { Nodes } from '../harness/nodes.ts';
+import { withFence } from '../harness/record.ts';
 import { bootstrapped, expireMs, refusal, settingsFor, TestReplica } from '../harness/replica.ts';
 import { repeat, until } from '../harness/until.ts';
 
@@ -143,8 +144,8 @@ describe('config adopt', () => {
     // As a clock that ran ahead within the lead may leave it, and more.
     const ahead = BigInt(Date.now() + 3600_000) * 1000n;
     for (const index of [0, 1, 2]) {
-      const header = String(await nodes.run(index, 'HGET', 'holdfast:r:gpu/0', 's'));
-      await nodes.run(index, 'HSET', 'holdfast:r:gpu/0', 's', header.replace(/^\d+/, String(ahead)));
+      const header = (await nodes.header(index, 'gpu/0'))!;
+      await nodes.run(index, 'HSET', 'holdfast:r:gpu/0', 's', withFence(header, Number(ahead)));
     }
     expect(await adopt(settingsFor(nodes.list), settingsFor(old).redisNodes)).toMatchObject({ ok: true });
     const after = await replica(nodes.list);

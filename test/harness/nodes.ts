@@ -1,5 +1,6 @@
 /** Several redis-servers as one cluster's lock nodes, and what stands on them, read without Holdfast's own code. */
 import { Redis } from 'ioredis';
+import { readRecord, type StoredRecord } from './record.ts';
 import { type RedisServer, type RedisServerOptions, startRedis } from './redis-server.ts';
 import { until } from './until.ts';
 
@@ -35,7 +36,7 @@ export class Nodes {
   }
 
   /** Runs one command at one node over a connection of its own. */
-  async run(index: number, ...command: readonly [string, ...(string | number)[]]): Promise<unknown> {
+  async run(index: number, ...command: readonly [string, ...(string | number | Buffer)[]]): Promise<unknown> {
     const redis = new Redis(this.servers[index]!.socketPath, ONCE);
     redis.on('error', () => {});
     try {
@@ -54,7 +55,9 @@ export class Nodes {
       for (const key of (await redis.keys('*')).sort()) {
         const kind = await redis.type(key);
         const value =
-          kind === 'hash' ? sorted(await redis.hgetall(key)) : await redis.call('ZRANGE', key, '0', '-1');
+          kind === 'hash'
+            ? sorted(await redis.hgetallBuffer(key))
+            : await redis.call('ZRANGE', key, '0', '-1');
         lines.push(`${key} ${JSON.stringify(value)}`);
       }
       return lines.join('\n');
@@ -67,14 +70,29 @@ export class Nodes {
     return Promise.all(this.servers.map((_, index) => this.dump(index)));
   }
 
+  /** What one node remembers of `resource`; undefined where it never saw it. */
+  async record(index: number, resource: string): Promise<StoredRecord | undefined> {
+    const header = await this.header(index, resource);
+    return header === null ? undefined : readRecord(header);
+  }
+
+  async header(index: number, resource: string): Promise<Buffer | null> {
+    const redis = new Redis(this.servers[index]!.socketPath, ONCE);
+    redis.on('error', () => {});
+    try {
+      return await redis.hgetBuffer(`holdfast:r:${resource}`, 's');
+    } finally {
+      redis.disconnect();
+    }
+  }
+
   /** The value that holds `resource` at one node now, '' for nobody, `down` where nobody answers. */
   async holder(index: number, resource: string): Promise<string> {
     try {
-      const record = await this.run(index, 'HMGET', `holdfast:r:${resource}`, 's', 'v');
-      const [header, value] = record as (string | null)[];
-      const expiry = Number(header?.split(' ')[2] ?? 0);
+      const record = await this.record(index, resource);
       const [seconds, micros] = (await this.run(index, 'TIME')) as [string, string];
-      return expiry > Number(seconds) * 1e6 + Number(micros) ? (value ?? '') : '';
+      const nowMicros = Number(seconds) * 1e6 + Number(micros);
+      return record !== undefined && record.expiryMicros > nowMicros ? record.value : '';
     } catch {
       return DOWN;
     }
@@ -102,6 +120,9 @@ export class Nodes {
   }
 }
 
-function sorted(fields: Readonly<Record<string, string>>): [string, string][] {
-  return Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1));
+/** Bytes one to one: a record is binary, and what UTF-8 cannot read must not look alike. */
+function sorted(fields: Readonly<Record<string, Buffer>>): [string, string][] {
+  return Object.entries(fields)
+    .map(([field, bytes]): [string, string] => [field, bytes.toString('latin1')])
+    .sort(([a], [b]) => (a < b ? -1 : 1));
 }

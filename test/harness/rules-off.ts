@@ -32,12 +32,20 @@ export const undoClosesNothing = without('elseif closing then', 'elseif false th
 export const renewAcquires = without(
   `    if records[i].value ~= value then
       save_all(records)`,
-  `    if false then
+  `    if records[i].value ~= value then
+      local r = records[i]
+      r.value, r.body = value, value .. '\\31' .. ref .. '\\31?{}'
+      r.from, r.length, r.till = #string.match(value, '^(.-)|') + 2, #value, #value + #ref + 2
+    end
+    if false then
       save_all(records)`,
 );
 
 /** A token that was closed may come back, as a repair does. */
-export const closedComesBack = without("if r.state == 'o' then return", "if r.state ~= 'O' then return");
+export const closedComesBack = without(
+  "if r.state == 'o' then return",
+  "if r.state ~= 'O' then return r.state ~= 'o' or",
+);
 
 /** An undo frees a lease that a repeat of the request was answered with. */
 export const bindingIgnored = without('if binding < 0 or r.binding <= binding then', 'if true then');

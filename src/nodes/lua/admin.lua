@@ -102,13 +102,13 @@ function acts.suspect()
   return answer('done')
 end
 
--- A node that was adopted already has no meta any more, but still has the fences that a second try of the adoption needs.
+-- A node that was adopted already has no meta any more, but still has the fences that a second try needs.
 local function adopted()
   return not meta and quarantine and quarantine.adopted == '1' and quarantine.runId == op.runId
 end
 
 local function opener_of(r)
-  if r.state == 'o' then return string.match(redis.call('HGET', r.key, 'v'), '^(.-)|') end
+  if r.state == 'o' then return string.match(sub(r.body, 1, r.length), '^(.-)|') end
   if r.state == 'O' then return redis.call('HGET', r.key, 'o') end
   return ''
 end
@@ -122,7 +122,7 @@ function acts.fences()
   for i = 1, #names do
     local r = load(names[i])
     if r.number then
-      entries[#entries + 1] = { r.name, r.fence, string.lower(r.state), opener_of(r) }
+      entries[#entries + 1] = { r.name, fence_text(r), string.lower(r.state), opener_of(r) }
     end
   end
   local next = ''
@@ -140,7 +140,7 @@ local function raise(name, token, state, opener)
     state = state == 'o' and 'u' or state
   end
   -- An open fence brought from elsewhere was not opened by whoever holds or held here.
-  set_fence(r, token, state == 'o' and 'O' or state)
+  set_fence(r, theirs, state == 'o' and 'O' or state)
   local wrote = save(r)
   if wrote then return wrote end
   redis.call('HSET', r.key, 'o', opener)

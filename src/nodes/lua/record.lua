@@ -8,24 +8,32 @@ Part of votes.lua and admin.lua (concatenated by ../scripts.ts); has no KEYS of 
 and `now` and `longest` (both microseconds), set by the script that includes it.
 
 Fields of a record:
-  s  "FENCE STATE EXPIRY SLOT BINDING FLAGS": the fence token or `-`; o open, O open with its opener in field `o`,
-     r released, f forced, u undone, - none; the holder's expiry, 0 for nobody; the ring's next slot; the holder's
-     binding; flags: 1 has a marker, 2 has progress, 4 the newest event is a renewal
-  v  value of the holder, and, after it, of the last one: who opened a fence of state o
-  d  "TOKEN\31REF\31OWNER" of the holder, c its card, p its progress, m "KEY\31DIGEST" of its marker
+  s  packed as HEADER: the fence (-1: none), the holder's expiry (0: nobody), its binding, the ring's next slot,
+     flags (1 has a marker, 2 has progress, 4 the newest event is a renewal), the fence's state (o open, O open with
+     its opener in field `o`, r released, f forced, u undone, - none); then the BODY with its three measures: that of
+     the holder, or, where nobody holds, of whoever opened a fence of state o, else nothing
+  p  the holder's progress, m "KEY\31DIGEST" of its marker
   o  the opener's secret for a fence of state O
-  0..63  the history ring: "KIND\31TIME\31TOKEN\31REF\31OWNER\31REASON"
-One short header and fields read only when a rule needs them: unpacking one long text cost more than the vote
-(bench/ has the figures). Tokens are compared as numbers (exact below 2^53, which is the year 2255) and stored as
-the text that came in: Lua would print 10^14 as 1e+14.
+  00..63  the history ring: "KIND\31TIME\31TOKEN\31REF\31OWNER\31REASON"
+A BODY is "SECRET|TOKEN\31REF\31OWNERCARD", as it came in: its value "SECRET|TOKEN" is `length` long, its head
+"TOKEN\31REF\31OWNER" goes from `from` to `till`. One call reads a record and one unpacks it; Redis' Lua hashes every
+byte of every text that it makes, so what is short or not taken apart is cheap (docs/benchmarks.md). Tokens are
+numbers here: exact below 2^53, which is the year 2255, and only micros() may print one, for Lua itself would write
+10^14 as 1e+14.
 ]]
 local now, longest
+local call, pcall, pack, unpack_header, sub = redis.call, redis.pcall, struct.pack, struct.unpack, string.sub
 local RING = 64
-local HEADER = '^(%S+) (%S) (%d+) (%d+) (.*)$'
+local HEADER = '<ddI4BBc1BBI2'
+local TAIL = struct.size(HEADER) + 1
+-- The same with a body behind it.
+local RECORD = HEADER .. 'c0'
 local STATE = { released = 'r', forced = 'f', undone = 'u' }
 local MARKED, PROGRESS, RENEWED = 1, 2, 4
+-- Field names of the ring: formatting a number costs more than cutting its text out of this one.
+local SLOTS = '0001020304050607080910111213141516171819202122232425262728293031' ..
+  '3233343536373839404142434445464748495051525354555657585960616263'
 
--- The same few numbers are written again and again in one batch, and formatting one costs as much as a write.
 local texts = {}
 local function micros(number)
   local text = texts[number]
@@ -36,96 +44,111 @@ local function micros(number)
   return text
 end
 
+local function slot_name(slot)
+  return sub(SLOTS, 2 * slot + 1, 2 * slot + 2)
+end
+
+local PREFIX = KEYS[3]
+
 local function load(name)
-  local key = KEYS[3] .. name
-  local header = redis.call('HGET', key, 's')
-  if not header then
-    return { name = name, key = key, fresh = true, fence = '-', state = '-', expiry = 0, slot = '0', binding = 0,
-      flags = 0 }
+  local key = PREFIX .. name
+  local stored = call('HGET', key, 's')
+  if not stored then
+    return { name = name, key = key, fresh = true, number = nil, expiry = 0, binding = 0, slot = 0, flags = 0,
+      state = '-' }
   end
-  local fence, state, expiry, slot, tail = string.match(header, HEADER)
-  local r = { name = name, key = key, fence = fence, number = tonumber(fence), state = state, expiry = 0, slot = slot,
-    binding = 0, flags = 0 }
-  if expiry ~= '0' then
-    r.expiry, r.value = tonumber(expiry), redis.call('HGET', key, 'v')
-  end
-  -- Nearly every record ends so; numbers are read out of it only when it does not.
-  if tail ~= '0 0' then
-    local binding, flags = string.match(tail, '^(%d+) (%d+)$')
-    r.binding, r.flags = tonumber(binding), tonumber(flags)
+  local number, expiry, binding, slot, flags, state, from, length, till = unpack_header(HEADER, stored)
+  local r = { name = name, key = key, number = number, expiry = expiry, binding = binding, slot = slot, flags = flags,
+    state = state, value = nil, body = nil, from = from, length = length, till = till }
+  if number < 0 then r.number = nil end
+  if length > 0 then
+    r.body = sub(stored, TAIL)
+    if expiry > 0 then r.value = sub(r.body, 1, length) end
   end
   return r
+end
+
+local function head_of(r)
+  return sub(r.body, r.from, r.till)
 end
 
 local function has(flags, flag)
   return flags % (2 * flag) >= flag
 end
 
-local function head_of(r)
-  return redis.call('HGET', r.key, 'd')
+local function fence_text(r)
+  return r.number and micros(r.number) or '-'
 end
 
 local function marker_of(r)
-  if not has(r.flags, MARKED) then return '', '' end
-  return string.match(redis.call('HGET', r.key, 'm'), '^([^\31]*)\31(.*)$')
+  if r.flags == 0 or not has(r.flags, MARKED) then return '', '' end
+  return string.match(call('HGET', r.key, 'm'), '^([^\31]*)\31(.*)$')
 end
 
-local function set_fence(r, text, state)
-  r.fence, r.number, r.state, r.dirty = text, tonumber(text), state, true
+local function set_fence(r, number, state)
+  r.number, r.state, r.dirty = number, state, true
 end
+
+-- How each event of this batch begins.
+local beginnings = {}
 
 -- Appends to the ring; a renewal replaces a newest event that is one (between two leases stands another event).
 -- `head` is "TOKEN\31REF\31OWNER".
 local function event(r, kind, head, reason)
-  if r.event then r.earlier = { r.at, r.event } end
-  local renewal = kind == 'renewed'
-  if renewal and has(r.flags, RENEWED) then
-    r.at = micros((r.slot - 1) % RING)
-  else
-    r.at = r.slot
-    r.slot = micros((r.slot + 1) % RING)
+  local begins = beginnings[kind]
+  if not begins then
+    begins = kind .. '\31' .. micros(now) .. '\31'
+    beginnings[kind] = begins
   end
-  if renewal ~= has(r.flags, RENEWED) then r.flags = r.flags + (renewal and RENEWED or -RENEWED) end
-  r.event = kind .. '\31' .. micros(now) .. '\31' .. head .. '\31' .. reason
+  if r.event then r.earlier = { r.at, r.event } end
+  local slot, flags = r.slot, r.flags
+  local renewal, renewed = kind == 'renewed', flags > 0 and has(flags, RENEWED)
+  if renewal and renewed then
+    r.at = slot_name((slot - 1) % RING)
+  else
+    r.at = slot_name(slot)
+    r.slot = (slot + 1) % RING
+  end
+  if renewal ~= renewed then r.flags = flags + (renewal and RENEWED or -RENEWED) end
+  r.event = begins .. head .. '\31' .. reason
   r.dirty = true
-end
-
-local function write(r, header)
-  if not r.event then return redis.pcall('HSET', r.key, 's', header) end
-  if not r.taken then return redis.pcall('HSET', r.key, 's', header, r.at, r.event) end
-  return redis.pcall('HSET', r.key, 's', header, 'v', r.value, 'd', r.head, 'c', r.card, r.at, r.event)
 end
 
 -- Writes the record with its new events; answers an error table when the node's memory is full. The first write of
 -- a script is the only one that a full memory can refuse.
 local function save(r)
   if not r.dirty then return nil end
-  local tail = '0 0'
-  if r.binding + r.flags > 0 then tail = r.binding .. ' ' .. r.flags end
-  local header = r.fence .. ' ' .. r.state .. ' ' .. micros(r.expiry) .. ' ' .. r.slot .. ' ' .. tail
-  local wrote = write(r, header)
+  local body, from, length, till = '', 0, 0, 0
+  if r.value or r.state == 'o' then body, from, length, till = r.body, r.from, r.length, r.till end
+  local header = pack(RECORD, r.number or -1, r.expiry, r.binding, r.slot, r.flags, r.state, from, length, till, body)
+  local wrote
+  if r.event then
+    wrote = pcall('HSET', r.key, 's', header, r.at, r.event)
+  else
+    wrote = pcall('HSET', r.key, 's', header)
+  end
   if type(wrote) == 'table' and wrote.err then return wrote end
-  if r.earlier then redis.call('HSET', r.key, r.earlier[1], r.earlier[2]) end
-  if r.fresh then redis.call('ZADD', KEYS[2], 0, r.name) end
-  r.dirty, r.fresh, r.event, r.earlier, r.taken = nil, nil, nil, nil, nil
+  if r.earlier then call('HSET', r.key, r.earlier[1], r.earlier[2]) end
+  if r.fresh then call('ZADD', KEYS[2], 0, r.name) end
+  r.dirty, r.fresh, r.event, r.earlier = nil, nil, nil, nil
   return nil
 end
 
 local function vacate(r)
   r.value, r.expiry, r.binding, r.dirty = nil, 0, 0, true
-  r.flags = has(r.flags, RENEWED) and RENEWED or 0
+  if r.flags > 0 then r.flags = has(r.flags, RENEWED) and RENEWED or 0 end
 end
 
 -- A request id that has ended is remembered for a while, so that a late repeat does not lock again.
 local function end_marker(mkey, value, why, memory)
   if mkey == '' then return end
   local key = KEYS[4] .. mkey
-  local known = redis.call('HMGET', key, 'value', 'until')
+  local known = call('HMGET', key, 'value', 'until')
   if known[1] ~= value or (known[2] and tonumber(known[2]) <= now) then return end
-  local wrote = redis.pcall('HSET', key, 'why', why, 'until', micros(now + memory))
+  local wrote = pcall('HSET', key, 'why', why, 'until', micros(now + memory))
   if type(wrote) == 'table' and wrote.err then return end
   -- Garbage collection only, with a minute to spare: the rule itself reads `until`.
-  redis.call('PEXPIRE', key, math.floor(memory / 1000) + 60000)
+  call('PEXPIRE', key, math.floor(memory / 1000) + 60000)
 end
 
 -- Step 2 of every vote: cut an impossible expiry, forget a holder whose time is up.
@@ -145,7 +168,7 @@ end
 
 local function holder_of(r)
   local token, ref, owner = string.match(head_of(r), '^([^\31]*)\31([^\31]*)\31(.*)$')
-  local progress = has(r.flags, PROGRESS) and redis.call('HGET', r.key, 'p') or ''
+  local progress = has(r.flags, PROGRESS) and call('HGET', r.key, 'p') or ''
   local remaining = math.floor((r.expiry - now) / 1000)
-  return { r.name, ref, token, owner, remaining, redis.call('HGET', r.key, 'c'), r.binding, progress }
+  return { r.name, ref, token, owner, remaining, sub(r.body, r.till + 1), r.binding, progress }
 end

@@ -7,10 +7,10 @@ ARGV[1] stamp: "SCHEMA\31NODE\31CLUSTER\31LONGEST\31RUN" of the proposer; RUN is
 ARGV[2] longest ttl  ARGV[3] lead  ARGV[4] slack  ARGV[5] age of a fence to drop  ARGV[6] memory of an ended request
         (all in microseconds)
 ARGV[7] operations: MessagePack array, each [kind, ...] as ../wire.ts writes it
-Returns "TIME\nANSWER\nANSWER...": the node's time in microseconds, then for each operation a bare word or a JSON
-array (which has no raw line feed in it).
+Ends in answer.lua, which returns "TIME\nANSWER\nANSWER...": the node's time in microseconds, then for each operation
+a bare word or a JSON array (which has no raw line feed in it).
 ]]
-local time = redis.call('TIME')
+local time = call('TIME')
 now = time[1] * 1000000 + time[2]
 longest = tonumber(ARGV[2])
 local LEAD, SLACK, AGE, MEMORY = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -30,7 +30,7 @@ end
 
 -- Step 1: what stops this node from voting. `amnesia` and `suspect` do not stop a release.
 local function gate()
-  local meta = redis.call('HMGET', KEYS[1], 'stamp', 'suspect', 'floor')
+  local meta = call('HMGET', KEYS[1], 'stamp', 'suspect', 'floor')
   -- The floor is the node's own and stands beside the meta: a quarantine may have raised it, an adoption keeps it.
   local own_floor = meta[3] or '0'
   if not meta[1] then return 'amnesia', 'no meta', own_floor end
@@ -42,7 +42,7 @@ local function gate()
     local suspect = tonumber(meta[2])
     if suspect > now + longest then
       suspect = now + longest
-      redis.pcall('HSET', KEYS[1], 'suspect', micros(suspect))
+      pcall('HSET', KEYS[1], 'suspect', micros(suspect))
     end
     if suspect > now then return 'suspect', 'clock jumped', own_floor end
   end
@@ -90,16 +90,16 @@ end
 
 -- Was this record's open fence opened by the lease of `value`? Of equal tokens, equal values mean equal secrets.
 local function opened_by(r, value)
-  if r.state == 'o' then return redis.call('HGET', r.key, 'v') == value end
-  return r.state == 'O' and redis.call('HGET', r.key, 'o') == string.match(value, '^(.-)|')
+  if r.state == 'o' then return sub(r.body, 1, r.length) == value end
+  return r.state == 'O' and call('HGET', r.key, 'o') == string.match(value, '^(.-)|')
 end
 
 -- Rule d: is `token` refused by the fence or by the floor, and by which?
 local function stale(r, token, value)
   local fence = r.number
   if fence and token == fence and opened_by(r, value) then return nil end
-  if fence and token <= fence and fence >= floor then return fence, r.fence end
-  if token <= floor then return floor, floor_text end
+  if fence and token <= fence and fence >= floor then return fence end
+  if token <= floor then return floor end
   return nil
 end
 
@@ -119,12 +119,12 @@ local function objection(records, value, token)
     end
     return cjson.encode({ 'c', holders })
   end
-  local highest, highest_text
+  local highest
   for i = 1, #records do
-    local fence, text = stale(records[i], token, value)
-    if fence and (not highest or fence > highest) then highest, highest_text = fence, text end
+    local fence = stale(records[i], token, value)
+    if fence and (not highest or fence > highest) then highest = fence end
   end
-  if highest then return cjson.encode({ 's', highest_text }) end
+  if highest then return cjson.encode({ 's', micros(highest) }) end
   return nil
 end
 
@@ -143,7 +143,7 @@ end
 
 -- Rule a: what is known of this request id.
 local function remembered(records, mkey, mdigest, value)
-  local known = redis.call('HMGET', KEYS[4] .. mkey, 'value', 'digest', 'why', 'until')
+  local known = call('HMGET', KEYS[4] .. mkey, 'value', 'digest', 'why', 'until')
   local before, why = known[1], known[3]
   if not before or before == value then return nil end
   if why and tonumber(known[4]) <= now then return nil end
@@ -161,35 +161,34 @@ local function remembered(records, mkey, mdigest, value)
 end
 
 local function write_marker(mkey, value, mdigest)
-  redis.call('DEL', KEYS[4] .. mkey)
-  redis.call('HSET', KEYS[4] .. mkey, 'value', value, 'digest', mdigest)
+  call('DEL', KEYS[4] .. mkey)
+  call('HSET', KEYS[4] .. mkey, 'value', value, 'digest', mdigest)
 end
 
--- Writes all or nothing; value, token, ttl, head and card stand where both hold and repair have them.
+-- Writes all or nothing; name, token, ttl, body and its measures stand where both hold and repair have them.
 local function take_all(records, kind, o, binding, flags)
-  local value, token, head, card = o[2], o[3], o[6], o[7]
-  local expiry = now + o[5] * 1000
+  local expiry, body, from, length, till = now + o[4] * 1000, o[5], o[6], o[7], o[8]
+  local value, head = sub(body, 1, length), sub(body, from, till)
   for i = 1, #records do
     local r = records[i]
-    r.value, r.head, r.card, r.taken = value, head, card, true
-    r.expiry, r.binding, r.flags = expiry, binding, flags + (has(r.flags, RENEWED) and RENEWED or 0)
-    r.fence, r.state = token, 'o'
+    r.number, r.state, r.value, r.body, r.from, r.length, r.till = o[3], 'o', value, body, from, length, till
+    r.expiry, r.binding = expiry, binding
+    r.flags = flags + (r.flags > 0 and has(r.flags, RENEWED) and RENEWED or 0)
     event(r, kind, head, '')
   end
   return save_all(records)
 end
 
 local function hold(o)
-  local value, mkey, mdigest = o[2], o[9], o[10]
-  local records = load_all(o[4])
-  local marked = mkey ~= ''
+  local number, value, mkey, mdigest = o[3], sub(o[5], 1, o[7]), o[10], o[11]
+  local records = load_all(o[2])
+  local marked = mkey ~= nil
   local known = marked and remembered(records, mkey, mdigest, value)
   if known then return answer(records, known) end
-  local number = tonumber(o[3])
   local against = objection(records, value, number)
   if against then return answer(records, against) end
   if number > now + LEAD then
-    local seen = tonumber(o[8])
+    local seen = o[9] or 0
     for i = 1, #records do
       local fence = records[i].number or 0
       if number > math.max(fence, seen) + SLACK then return answer(records, 'a') end
@@ -198,26 +197,26 @@ local function hold(o)
   local wrote = take_all(records, 'held', o, 0, marked and MARKED or 0)
   if wrote then return full(wrote) end
   if marked then
-    for i = 1, #records do redis.call('HSET', records[i].key, 'm', mkey .. '\31' .. mdigest) end
+    for i = 1, #records do call('HSET', records[i].key, 'm', mkey .. '\31' .. mdigest) end
     write_marker(mkey, value, mdigest)
   end
   return 'h'
 end
 
 local function repair(o)
-  local value, progress, mkey, mdigest = o[2], o[9], o[10], o[11]
-  local records = load_all(o[4])
-  local against = objection(records, value, tonumber(o[3]))
+  local value, progress, mkey, mdigest = sub(o[5], 1, o[7]), o[10], o[11], o[12]
+  local records = load_all(o[2])
+  local against = objection(records, value, o[3])
   if against then return answer(records, against) end
   local flags = (mkey ~= '' and MARKED or 0) + (progress ~= '' and PROGRESS or 0)
-  local wrote = take_all(records, 'renewed', o, o[8], flags)
+  local wrote = take_all(records, 'renewed', o, o[9], flags)
   if wrote then return full(wrote) end
   for i = 1, #records do
-    if mkey ~= '' then redis.call('HSET', records[i].key, 'm', mkey .. '\31' .. mdigest) end
-    if progress ~= '' then redis.call('HSET', records[i].key, 'p', progress) end
+    if mkey ~= '' then call('HSET', records[i].key, 'm', mkey .. '\31' .. mdigest) end
+    if progress ~= '' then call('HSET', records[i].key, 'p', progress) end
   end
   if mkey ~= '' then
-    local known = redis.call('HMGET', KEYS[4] .. mkey, 'value', 'why', 'until')
+    local known = call('HMGET', KEYS[4] .. mkey, 'value', 'why', 'until')
     if not known[1] or (known[2] and tonumber(known[3]) <= now) then write_marker(mkey, value, mdigest) end
   end
   return 'h'
@@ -225,7 +224,7 @@ end
 
 -- Why the lease is gone, from the newest event that names it.
 local function why_missing(r, ref)
-  local stored = redis.call('HGETALL', r.key)
+  local stored = call('HGETALL', r.key)
   local at, newest = -1, nil
   for i = 1, #stored, 2 do
     local slot = tonumber(stored[i])
@@ -242,8 +241,8 @@ local function why_missing(r, ref)
 end
 
 local function renew(o)
-  local value, ttl, ref, progress = o[2], o[5], o[6], o[7]
-  local records = load_all(o[4])
+  local value, ttl, ref, progress = o[4], o[5], o[6], o[7]
+  local records = load_all(o[2])
   for i = 1, #records do
     if records[i].value ~= value then
       save_all(records)
@@ -259,7 +258,7 @@ local function renew(o)
   local wrote = save_all(records)
   if wrote then return full(wrote) end
   if progress ~= '' then
-    for i = 1, #records do redis.call('HSET', records[i].key, 'p', progress) end
+    for i = 1, #records do call('HSET', records[i].key, 'p', progress) end
   end
   return cjson.encode({ 'e', holder_of(records[1]), marker_of(records[1]) })
 end
@@ -269,43 +268,43 @@ end
 local function save_at_any_cost(r)
   local wrote = save(r)
   if not wrote then return nil end
-  redis.call('HDEL', r.key, '-')
+  call('HDEL', r.key, '-')
   return save(r)
 end
 
 -- What a release does to a resource that it holds.
 local function let_go(r, token, why, reason)
   local mkey, value = marker_of(r), r.value
-  if not r.number or r.number <= tonumber(token) then set_fence(r, token, STATE[why]) end
+  if not r.number or r.number <= token then set_fence(r, token, STATE[why]) end
   event(r, why, head_of(r), reason)
   vacate(r)
   local wrote = save_at_any_cost(r)
   if wrote or mkey == '' then return wrote end
   if why ~= 'undone' then
     end_marker(mkey, value, why, MEMORY)
-  elseif redis.call('HGET', KEYS[4] .. mkey, 'value') == value then
-    redis.call('DEL', KEYS[4] .. mkey)
+  elseif call('HGET', KEYS[4] .. mkey, 'value') == value then
+    call('DEL', KEYS[4] .. mkey)
   end
   return nil
 end
 
 -- Closing where nothing matched: a late vote of this token must find the door shut.
-local function close_unheld(r, token, value, why, seen)
-  local number, fence = tonumber(token), r.number
+local function close_unheld(r, number, value, why, seen)
+  local fence = r.number
   if number > math.max(now + LEAD, (fence or 0) + SLACK, seen + SLACK) then return nil end
   if fence then
     if number < fence or (number == fence and not opened_by(r, value)) then return nil end
   elseif number <= floor then
     return nil
   end
-  set_fence(r, token, STATE[why])
+  set_fence(r, number, STATE[why])
   return save_at_any_cost(r)
 end
 
 local function release(o)
-  local value, token, why, reason = o[2], o[3], o[5], o[6]
-  local closing, binding, seen, mkey = o[7] == 1, o[8], tonumber(o[9]), o[10]
-  local records = load_all(o[4])
+  local token, value, why, reason, closing = o[3], o[4], o[5] or 'released', o[6] or '', o[7] == 1
+  local binding, seen, mkey = o[8] or -1, o[9] or 0, o[10] or ''
+  local records = load_all(o[2])
   local matched, held, wrote = false, false, nil
   for i = 1, #records do
     local r = records[i]
@@ -320,8 +319,8 @@ local function release(o)
       wrote = wrote or close_unheld(r, token, value, why, seen)
     end
   end
-  if mkey ~= '' and why == 'undone' and not held and redis.call('HGET', KEYS[4] .. mkey, 'value') == value then
-    redis.call('DEL', KEYS[4] .. mkey)
+  if mkey ~= '' and why == 'undone' and not held and call('HGET', KEYS[4] .. mkey, 'value') == value then
+    call('DEL', KEYS[4] .. mkey)
   end
   if wrote then return full(wrote) end
   save_all(records)
@@ -340,8 +339,8 @@ local function force(o)
     if closed == 'amnesia' then return silent(closed, closed_detail) end
     return cjson.encode({ 'f', '', false })
   end
-  local value, token = first.value, before[3]
-  local named = cjson.decode(before[6]).resources or {}
+  local value, token = first.value, tonumber(before[3])
+  local named = cjson.decode(before[6]).resources or { name }
   local wrote = let_go(first, token, 'forced', reason)
   for i = 1, #named do
     if named[i] ~= name then
@@ -362,7 +361,7 @@ end
 local function history_of(r, most)
   local events = {}
   for back = 1, math.min(most, RING) do
-    local stored = redis.call('HGET', r.key, (r.slot - back) % RING)
+    local stored = call('HGET', r.key, slot_name((r.slot - back) % RING))
     if not stored then break end
     events[back] = stored
   end
@@ -375,7 +374,7 @@ local function view(r, history)
     r.expiry = math.min(r.expiry, now + longest)
     holder = holder_of(r)
   end
-  return { r.name, holder, r.fence, r.state, history_of(r, history) }
+  return { r.name, holder, fence_text(r), r.state, history_of(r, history) }
 end
 
 local function look(o)
@@ -393,7 +392,7 @@ local function range_after(after, prefix, limit)
   end
   local to = '+'
   if prefix ~= '' then to = '(' .. prefix .. '\255' end
-  return redis.call('ZRANGEBYLEX', KEYS[2], from, to, 'LIMIT', 0, limit)
+  return call('ZRANGEBYLEX', KEYS[2], from, to, 'LIMIT', 0, limit)
 end
 
 local function list(o)
@@ -414,12 +413,12 @@ local function sweep(o)
     local fence = r.number
     if not r.value and fence and fence + AGE < now then
       if fence > floor then
-        floor, floor_text = fence, r.fence
+        floor = fence
         -- Before the fence goes, so that no moment exists without either.
-        redis.call('HSET', KEYS[1], 'floor', r.fence)
+        call('HSET', KEYS[1], 'floor', micros(fence))
       end
-      redis.call('DEL', r.key)
-      redis.call('ZREM', KEYS[2], r.name)
+      call('DEL', r.key)
+      call('ZREM', KEYS[2], r.name)
       dropped = dropped + 1
     else
       save(r)
@@ -429,26 +428,3 @@ local function sweep(o)
   if #names == limit then next = names[#names] end
   return cjson.encode({ 'w', next, expired, dropped })
 end
-
-local ACTS = { h = hold, n = renew, p = repair, r = release, f = force, v = look, l = list, w = sweep,
-  g = function() return 'g' end }
-local LETS_GO = { r = true, f = true }
-local READS = { v = true, l = true, w = true }
-
-local function may(kind)
-  if closed == 'config' then return false end
-  if LETS_GO[kind] then return true end
-  return closed == 'suspect' and READS[kind] == true
-end
-
-local answers = { micros(now) }
-local operations = cmsgpack.unpack(ARGV[7])
-for i = 1, #operations do
-  local o = operations[i]
-  if not closed or may(o[1]) then
-    answers[i + 1] = ACTS[o[1]](o)
-  else
-    answers[i + 1] = silent(closed, closed_detail)
-  end
-end
-return table.concat(answers, '\n')

@@ -104,21 +104,24 @@ describe('batchBytes', () => {
     resources: ['a', 'b'],
   };
   const held = { ...shared, secret: 's', owner: 'w1', card: '{}' };
-  const head = `${BIG}\u001fref\u001fw1`;
+  // A body and its measures: where the token begins, how long the value is, where the owner ends (in bytes).
+  const body = ['v\u001fref\u001fw1{}', 3, 1, 8];
+  const token = Number(BIG);
 
   const unpacked = (operations: readonly NodeOp[]): unknown => new Unpackr().unpack(batchBytes(operations));
 
   test.each([
-    [{ kind: 'hold', ...held, seen: 7n }, ['h', 'v', BIG, ['a', 'b'], 5, head, '{}', '7', '', '']],
+    [{ kind: 'hold', ...held, seen: 7n }, ['h', ['a', 'b'], token, 5, ...body, 7]],
     [
       { kind: 'hold', ...held, resources: ['a'], seen: 0n, marker: { key: 'k', digest: 'd' } },
-      ['h', 'v', BIG, 'a', 5, head, '{}', '0', 'k', 'd'],
+      ['h', 'a', token, 5, ...body, 0, 'k', 'd'],
     ],
-    [{ kind: 'renew', ...shared }, ['n', 'v', BIG, ['a', 'b'], 5, 'ref', '']],
-    [{ kind: 'renew', ...shared, progress: 'p' }, ['n', 'v', BIG, ['a', 'b'], 5, 'ref', 'p']],
+    [{ kind: 'hold', ...held, resources: ['a'], seen: 0n }, ['h', 'a', token, 5, ...body]],
+    [{ kind: 'renew', ...shared }, ['n', ['a', 'b'], token, 'v', 5, 'ref', '']],
+    [{ kind: 'renew', ...shared, progress: 'p' }, ['n', ['a', 'b'], token, 'v', 5, 'ref', 'p']],
     [
       { kind: 'repair', ...held, binding: 3, progress: 'p' },
-      ['p', 'v', BIG, ['a', 'b'], 5, head, '{}', 3, 'p', '', ''],
+      ['p', ['a', 'b'], token, 5, ...body, 3, 'p', '', ''],
     ],
     [
       {
@@ -131,11 +134,11 @@ describe('batchBytes', () => {
         seen: 2n,
         markerKey: 'k',
       },
-      ['r', 'v', BIG, ['a', 'b'], 'undone', 'x', 1, 0, '2', 'k'],
+      ['r', ['a', 'b'], token, 'v', 'undone', 'x', 1, 0, 2, 'k'],
     ],
     [
       { kind: 'release', ...held, why: 'released', reason: '', closing: false, seen: 0n },
-      ['r', 'v', BIG, ['a', 'b'], 'released', '', 0, -1, '0', ''],
+      ['r', ['a', 'b'], token, 'v'],
     ],
     [{ kind: 'force', resource: 'a', leaseRef: '', reason: 'x' }, ['f', 'a', '', 'x']],
     [{ kind: 'look', resource: 'a', history: 64 }, ['v', 'a', 64]],
