@@ -3,7 +3,8 @@
 import type { Probe } from '../../src/domain/probe.ts';
 import type { Answer, LockNode, NodeOp } from '../../src/nodes/node.ts';
 import { majorityOf } from '../../src/quorum/ballot.ts';
-import type { Ballot, Majority } from '../../src/quorum/redlock.ts';
+import type { Ballot } from '../../src/quorum/open-ballot.ts';
+import type { Majority } from '../../src/quorum/redlock.ts';
 
 class PlainMajority {
   readonly nodes: readonly LockNode[];
@@ -37,6 +38,10 @@ class PlainMajority {
         });
       });
     });
+  }
+
+  tell(op: NodeOp, isDone: (answer: Answer) => boolean): Promise<Ballot> {
+    return this.vote(op, isDone);
   }
 
   async all(op: NodeOp): Promise<readonly Answer[]> {

@@ -84,9 +84,7 @@ export interface TheirSide {
 
 /** The package as its README uses it: its own scripts, one ioredis client a server. */
 export function openTheirs(servers: Servers, count: number): TheirSide {
-  const clients = servers.all
-    .slice(0, count)
-    .map(({ tcpUrl }) => new Redis(tcpUrl));
+  const clients = servers.all.slice(0, count).map(({ tcpUrl }) => new Redis(tcpUrl));
   const redlock = new Redlock(clients as unknown as ConstructorParameters<typeof Redlock>[0], {
     retryCount: 0,
   });

@@ -6,8 +6,8 @@ import { invalidField, leaseLost, noQuorum, type Refusal, refuse } from '../doma
 import { NO_TOKEN, type Token } from '../domain/token.ts';
 import type { Answer, HoldOp, Marker, NodeHolder, ReleaseOp } from '../nodes/node.ts';
 import { isSilent, judge, undoTargets, type Verdict, worthWaiting } from '../quorum/ballot.ts';
+import type { Ballot } from '../quorum/open-ballot.ts';
 import type { Quorum } from '../quorum/quorum.ts';
-import type { Ballot } from '../quorum/redlock.ts';
 import { backedMs, leftMs, Stopwatch } from '../quorum/validity.ts';
 import { pause } from '../std/clock.ts';
 import type { Random } from '../std/random.ts';

@@ -28,7 +28,7 @@ export async function release(quorum: Quorum, { lease, reason }: ReleaseAsk): Pr
     closing: false,
     seen: NO_TOKEN,
   };
-  const ballot = await quorum.votes.vote(op, executed);
+  const ballot = await quorum.votes.tell(op, executed);
   if (!ballot.answers.some(matched)) await ballot.complete;
   const genuine = ballot.answers.some(matched);
   void ballot.complete.then(() => finish(quorum, op, ballot.answers));

@@ -1,81 +1,20 @@
 /** The vote of a majority, counted by the `redlock` package; the only file that knows it. */
 import Redlock, { Lock } from 'redlock';
-import type { Probe, VoteTrace } from '../domain/probe.ts';
+import type { Probe } from '../domain/probe.ts';
 import type { Answer, LockNode, NodeOp } from '../nodes/node.ts';
 import { assert } from '../std/assert.ts';
-import type { Reply } from './ballot.ts';
+import { majorityOf } from './ballot.ts';
+import { type Ballot, type IsFor, OpenBallot } from './open-ballot.ts';
 
-/** What was asked of every node, and what has come back so far. */
-export interface Ballot {
-  /** True once a majority voted for; decided as soon as it is certain either way. */
-  readonly carried: boolean;
-  /** By node, in the order of the list; filled as answers come, also after the decision. */
-  readonly answers: readonly (Reply | undefined)[];
-  /** Resolves when every node has answered or fallen silent. */
-  readonly complete: Promise<void>;
-}
-
-type IsFor = (answer: Answer) => boolean;
-
-/** Redlock counts any rejection as a vote against; one constant error, since a stack trace for each would cost more than the vote. */
+/** Redlock counts any rejection as a vote against; one constant error, for a stack trace each would cost more than the vote. */
 const AGAINST = new Error('AGAINST');
 const KEYS = ['vote'];
 const NONE: [] = [];
-const SKIPPED: Reply = { kind: 'skipped' };
-const NOBODY: Promise<undefined> = Promise.resolve(undefined);
 
-class OpenBallot {
-  readonly answers: (Reply | undefined)[];
-  carried = false;
-  readonly #op: NodeOp;
-  readonly #isFor: IsFor;
-  readonly #ordered: boolean;
-  readonly #trace: VoteTrace | undefined;
-  #last: Promise<Reply | undefined> = NOBODY;
-  #outstanding: number;
-  #completion: PromiseWithResolvers<void> | undefined;
-
-  constructor(op: NodeOp, isFor: IsFor, nodes: number, ordered: boolean, traced: VoteTrace | undefined) {
-    this.#op = op;
-    this.#isFor = isFor;
-    this.#ordered = ordered;
-    this.#trace = traced;
-    this.#outstanding = nodes;
-    this.answers = new Array(nodes).fill(undefined);
-  }
-
-  /** Made when asked for: a grant never needs it. */
-  get complete(): Promise<void> {
-    if (this.#outstanding === 0) return Promise.resolve();
-    this.#completion ??= Promise.withResolvers();
-    return this.#completion.promise;
-  }
-
-  /** One node's vote in the form in which redlock counts it: as many keys as it was given, or a rejection. */
-  cast(node: LockNode, index: number, probe: Probe): Promise<number> {
-    const asked = this.#ordered ? this.#askInTurn(node) : node.ask(this.#op);
-    return asked.then((reply) => {
-      this.answers[index] = reply;
-      const told = reply.kind === 'silent' ? reply.why : reply.kind;
-      probe.vote(this.#op.kind, node.id, told);
-      this.#trace?.answered(node.id, told);
-      this.#outstanding -= 1;
-      if (this.#outstanding === 0) this.#completion?.resolve();
-      if (reply.kind !== 'skipped' && this.#isFor(reply)) return KEYS.length;
-      throw AGAINST;
-    });
-  }
-
-  #askInTurn(node: LockNode): Promise<Reply> {
-    this.#last = this.#last.then((before) => {
-      if (before === undefined || before.kind === 'silent') return node.ask(this.#op);
-      // Whoever meets an objection at an earlier node must not go on: it would only split the later ones again.
-      if (before.kind === 'conflict' || before.kind === 'skipped') return SKIPPED;
-      // A fence is a fact that one node may tell for all; a clock is not, and the median needs every node's own.
-      return before.kind === 'stale' ? before : node.ask(this.#op);
-    });
-    return this.#last as Promise<Reply>;
-  }
+/** A vote in the form in which redlock counts it: as many keys as it was given, or a rejection. */
+function counted(isFor: boolean): number {
+  if (isFor) return KEYS.length;
+  throw AGAINST;
 }
 
 export class Majority {
@@ -91,7 +30,7 @@ export class Majority {
     const clients = nodes.map((node, index) => ({
       // The package hands a lock's value through unread, so the ballot itself can be that value.
       evalsha: (_sha: string, _keys: number, args: readonly unknown[]) =>
-        (args[KEYS.length] as OpenBallot).cast(node, index, probe),
+        (args[KEYS.length] as OpenBallot).ask(node, index).then(counted),
       eval: () => Promise.reject(AGAINST),
       quit: () => Promise.resolve(),
     }));
@@ -108,20 +47,36 @@ export class Majority {
    * own value and exactly one script a node.
    */
   async vote(op: NodeOp, isFor: IsFor, ordered = false): Promise<Ballot> {
-    const traced = this.#probe.traceVote?.(op.kind);
-    const ballot = new OpenBallot(op, isFor, this.nodes.length, ordered, traced);
+    const ballot = new OpenBallot(op, isFor, this.nodes.length, this.#probe, ordered);
     const value = ballot as unknown as string;
     try {
       await this.#redlock.extend(new Lock(this.#redlock, KEYS, value, NONE, Number.POSITIVE_INFINITY), 1);
-      ballot.carried = true;
+      return ballot.decide(true);
     } catch {
       // Against: the ballot knows why.
+      return ballot.decide(false);
     }
-    if (traced !== undefined) {
-      traced.decided(ballot.carried);
-      void ballot.complete.then(() => traced.complete());
-    }
-    return ballot;
+  }
+
+  /**
+   * Tells all nodes to let go; resolves when a majority has, or can no longer. No vote: nothing is granted by it, and
+   * every node does it alone, so the package, a third of the cost of a vote, has nothing to count here.
+   */
+  tell(op: NodeOp, isDone: IsFor): Promise<Ballot> {
+    const { nodes } = this;
+    const majority = majorityOf(nodes.length);
+    const ballot = new OpenBallot(op, isDone, nodes.length, this.#probe);
+    return new Promise((resolve) => {
+      let done = 0;
+      let failed = 0;
+      const count = (isFor: boolean): void => {
+        if (isFor) done += 1;
+        else failed += 1;
+        if (done === majority && isFor) resolve(ballot.decide(true));
+        if (failed === majority && !isFor) resolve(ballot.decide(false));
+      };
+      for (const [index, node] of nodes.entries()) void ballot.ask(node, index).then(count);
+    });
   }
 
   /** Asks every node and waits for all of them: for views, which show each node's opinion. */

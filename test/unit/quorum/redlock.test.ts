@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { silentProbe } from '../../../src/domain/probe.ts';
 import type { Answer, NodeOp } from '../../../src/nodes/node.ts';
 import { majorityOf } from '../../../src/quorum/ballot.ts';
-import { type Ballot, Majority } from '../../../src/quorum/redlock.ts';
+import type { Ballot } from '../../../src/quorum/open-ballot.ts';
+import { Majority } from '../../../src/quorum/redlock.ts';
 import { SeededRandom } from '../../../src/std/random.ts';
 import { StubNode, settled } from './stub-nodes.ts';
 import { answerOf, count, words } from './vectors.ts';
@@ -34,7 +35,7 @@ async function steps(turns = 30): Promise<void> {
 }
 
 /** What breaks when `word` is voted in `order`; empty when nothing does. */
-async function voteOnce(word: string, order: readonly number[]): Promise<string[]> {
+async function voteOnce(word: string, order: readonly number[], by: 'vote' | 'tell'): Promise<string[]> {
   const nodes = stubs(word.length);
   const majority = majorityOf(word.length);
   const broken: string[] = [];
@@ -43,7 +44,7 @@ async function voteOnce(word: string, order: readonly number[]): Promise<string[
   };
   let ballot: Ballot | undefined;
   let complete = false;
-  void new Majority(nodes, silentProbe).vote(op, isFor).then((decided) => {
+  void new Majority(nodes, silentProbe)[by](op, isFor).then((decided) => {
     ballot = decided;
     void decided.complete.then(() => {
       complete = true;
@@ -77,16 +78,16 @@ async function voteOnce(word: string, order: readonly number[]): Promise<string[
   return broken;
 }
 
-describe('a vote put to all nodes at once', () => {
-  test.each([1, 3, 5, 7])(
-    'settles as soon as it is certain, carried exactly by a majority for: all vectors of %i nodes',
-    async (nodes) => {
+describe('what is put to all nodes at once', () => {
+  test.each(([1, 3, 5, 7] as const).flatMap((nodes) => [['vote', nodes] as const, ['tell', nodes] as const]))(
+    'settles as soon as it is certain, carried exactly by a majority for: %s, all vectors of %i nodes',
+    async (by, nodes) => {
       const broken: string[] = [];
       for (const word of words('hA-', nodes)) {
         const all = orders(nodes);
         // 3^7 vectors: one order each, a different one from vector to vector.
         const chosen = nodes === 7 ? [all[count(word, 'h') % all.length]!] : all;
-        for (const order of chosen) broken.push(...(await voteOnce(word, order)));
+        for (const order of chosen) broken.push(...(await voteOnce(word, order, by)));
       }
       expect(broken.slice(0, 10)).toEqual([]);
     },
