@@ -4,7 +4,9 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'fast', include: ['test/unit/**/*.test.ts', 'test/tidy/**/*.test.ts'], pool: 'forks' } },
+      {
+        test: { name: 'fast', include: ['test/unit/**/*.test.ts', 'test/tidy/**/*.test.ts'], pool: 'forks' },
+      },
       {
         test: {
           name: 'real',

@@ -47,8 +47,8 @@ export class OpenBallot implements Ballot {
     return this.#completion.promise;
   }
 
-  /** The node's answer for or against, noted here. */
-  ask(node: LockNode, index: number): Promise<boolean> {
+  /** Notes the node's answer and hands on what `count` makes of its being for or against. */
+  ask<Counted>(node: LockNode, index: number, count: (isFor: boolean) => Counted): Promise<Counted> {
     const asked = this.#ordered ? this.#askInTurn(node) : node.ask(this.#op);
     return asked.then((reply) => {
       this.answers[index] = reply;
@@ -57,7 +57,7 @@ export class OpenBallot implements Ballot {
       this.#trace?.answered(node.id, told);
       this.#outstanding -= 1;
       if (this.#outstanding === 0) this.#completion?.resolve();
-      return reply.kind !== 'skipped' && this.#isFor(reply);
+      return count(reply.kind !== 'skipped' && this.#isFor(reply));
     });
   }
 

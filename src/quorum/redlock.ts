@@ -30,7 +30,7 @@ export class Majority {
     const clients = nodes.map((node, index) => ({
       // The package hands a lock's value through unread, so the ballot itself can be that value.
       evalsha: (_sha: string, _keys: number, args: readonly unknown[]) =>
-        (args[KEYS.length] as OpenBallot).ask(node, index).then(counted),
+        (args[KEYS.length] as OpenBallot).ask(node, index, counted),
       eval: () => Promise.reject(AGAINST),
       quit: () => Promise.resolve(),
     }));
@@ -75,7 +75,7 @@ export class Majority {
         if (done === majority && isFor) resolve(ballot.decide(true));
         if (failed === majority && !isFor) resolve(ballot.decide(false));
       };
-      for (const [index, node] of nodes.entries()) void ballot.ask(node, index).then(count);
+      for (const [index, node] of nodes.entries()) void ballot.ask(node, index, count);
     });
   }
 
