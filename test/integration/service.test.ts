@@ -156,6 +156,15 @@ describe.each(stores)('over %s', (_, count) => {
     expect(paged).toEqual(names);
   });
 
+  test('force-release of a name that nobody ever used is told apart from one that is free', async () => {
+    const name = fresh();
+    const never = client.force({ resource: 'never/used', reason: 'a slip of the pen' });
+    expect(await refusal(never)).toMatchObject({ reason: 'UNKNOWN_RESOURCE' });
+    const lease = await client.lock(name);
+    await client.release(lease.lease_id);
+    expect(await client.force({ resource: name, reason: 'to be sure' })).toEqual({ freed: [] });
+  });
+
   test('force-release frees the named lease only, and its holder is told', async () => {
     const name = fresh();
     const lease = await client.lock(name);
