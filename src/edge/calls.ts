@@ -19,16 +19,22 @@ export class UnaryCaller implements Caller {
   readonly deadlineMs: number;
   readonly #call: { readonly cancelled: boolean };
   readonly #clock: Clock;
+  readonly #flights: Flights;
 
-  constructor(call: Pick<ServerUnaryCall<unknown, unknown>, 'cancelled' | 'getDeadline'>, clock: Clock) {
+  constructor(
+    call: Pick<ServerUnaryCall<unknown, unknown>, 'cancelled' | 'getDeadline'>,
+    clock: Clock,
+    flights: Flights,
+  ) {
     this.#call = call;
     this.#clock = clock;
+    this.#flights = flights;
     const deadline = call.getDeadline();
     this.deadlineMs = typeof deadline === 'number' ? deadline : deadline.getTime();
   }
 
   gone(): boolean {
-    return this.#call.cancelled || this.late();
+    return this.#call.cancelled || this.#flights.cutOff || this.late();
   }
 
   late(): boolean {
@@ -44,6 +50,8 @@ export class UnaryCaller implements Caller {
 
 /** Counts the handlers at work, so that a drain can wait for the last one. */
 export class Flights {
+  /** Every connection was closed by force: calls learn of it one by one, and a grant must not slip in between. */
+  cutOff = false;
   #aloft = 0;
   #waiting: (() => void)[] = [];
 
@@ -81,7 +89,7 @@ export function unary<Request extends object, Response extends object>(
 ): handleUnaryCall<Request, Response> {
   const { clock, flights, onDefect } = wrapping;
   return async (call, callback) => {
-    const caller = new UnaryCaller(call, clock);
+    const caller = new UnaryCaller(call, clock, flights);
     flights.enter();
     try {
       const said = call.request === MALFORMED ? malformed : await answer(call.request, caller);

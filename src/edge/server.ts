@@ -191,6 +191,7 @@ class RunningEdge implements Edge {
   }
 
   async #force(closed: Promise<unknown>): Promise<void> {
+    this.#flights.cutOff = true;
     // forceShutdown alone would leave sessions open: it does not know those of a server without channelz.
     this.#server.forceShutdown();
     for (const socket of this.#sockets) socket.destroy();
