@@ -112,6 +112,11 @@ export type AdminAnswer =
     }
   | { readonly kind: 'failed'; readonly detail: string };
 
+/** What to tell an operator of an answer that was not the one hoped for. */
+export function detailOf(answer: AdminAnswer): string {
+  return 'detail' in answer ? answer.detail : `unexpected answer ${answer.kind}`;
+}
+
 /** What the process behind a connection says of itself (INFO, CONFIG). */
 export interface NodeFacts {
   readonly runId: string;

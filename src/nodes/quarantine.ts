@@ -13,6 +13,7 @@
  * docs/decisions/0006-amnesia.md
  */
 import { driftRate, tokenLeadMicros } from '../domain/limits.ts';
+import type { Random } from '../std/random.ts';
 import type { Meta, NodeFacts, Quarantine } from './admin.ts';
 import { SCHEMA } from './node.ts';
 
@@ -43,6 +44,11 @@ export type Step =
   | { readonly kind: 'wait'; readonly leftMs: number; readonly detail: string }
   /** Take the fences over from `peers` ready nodes (all that are ready when clocks stand in), then create the meta. */
   | { readonly kind: 'rejoin'; readonly floor: 'fences' | 'clocks' | 'adopted' };
+
+/** Nobody else's: whoever finds it on a node knows which quarantine stands there. */
+export function newQuarantineId(random: Random): string {
+  return random.bytes(12).toString('base64url');
+}
 
 /** W of the description above. */
 export function quarantineMs(longestTtlMs: number): number {

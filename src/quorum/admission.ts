@@ -1,8 +1,15 @@
 /** Admission of one node: probes it, keeps it from voting while it may have forgotten, and lets it back in. */
 import type { Probe } from '../domain/probe.ts';
-import type { AdminAnswer, NewMeta, NodeFacts } from '../nodes/admin.ts';
+import { type AdminAnswer, detailOf, type NewMeta, type NodeFacts } from '../nodes/admin.ts';
 import { SCHEMA } from '../nodes/node.ts';
-import { decide, factsFault, type Identity, type Sight, type Step } from '../nodes/quarantine.ts';
+import {
+  decide,
+  factsFault,
+  type Identity,
+  newQuarantineId,
+  type Sight,
+  type Step,
+} from '../nodes/quarantine.ts';
 import type { RedisNode } from '../nodes/redis-node.ts';
 import type { Clock } from '../std/clock.ts';
 import type { Random } from '../std/random.ts';
@@ -39,6 +46,8 @@ export class Admission {
   #leftMs = 0;
   #floor = '';
   #looking: Promise<void> | undefined;
+  /** Not before the first round: a look may put a quarantine, and a bootstrap must come first. */
+  #watching = false;
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
@@ -46,6 +55,7 @@ export class Admission {
     options.node.onReady = (facts) => {
       this.#facts = facts;
       this.#factsAtMs = options.clock.monotonicMs();
+      if (this.#watching) void this.look();
     };
     options.node.onLost = (detail) => {
       this.#facts = undefined;
@@ -72,6 +82,11 @@ export class Admission {
       clockOffsetMs: this.node.clockOffsetMs,
       floor: this.#floor,
     };
+  }
+
+  /** From now on a node that comes back is looked at when it comes, not at the next round. */
+  watch(): void {
+    this.#watching = true;
   }
 
   /** One look: a ping while all is well, the whole examination when it is not. Looks never overlap. */
@@ -155,25 +170,27 @@ export class Admission {
         await this.#ping();
         return;
       }
-      case 'inherit':
-        await this.node.admin({
-          kind: 'inherit',
-          previousRunId: step.previousRunId,
-          runId: facts.runId,
-          durable: facts.durable,
-        });
+      case 'inherit': {
+        const { runId, durable } = facts;
+        const { previousRunId } = step;
+        const moved = await this.node.admin({ kind: 'inherit', previousRunId, runId, durable });
+        // Not looked at again at once: a node that cannot write (its memory may be full) would be asked without end.
+        if (moved.kind !== 'done') return this.#become('silent', detailOf(moved));
         probe.notice('info', 'a durable node restarted and kept its vote', { node: this.node.id });
         return this.#examine();
+      }
       case 'quarantine': {
-        const id = random.bytes(12).toString('base64url');
+        const id = newQuarantineId(random);
         const { cluster, longestTtlMs } = identity;
         const { why } = step;
-        await this.node.admin({ kind: 'quarantine', runId: facts.runId, id, cluster, why, longestTtlMs });
+        const { runId } = facts;
+        const put = await this.node.admin({ kind: 'quarantine', runId, id, cluster, why, longestTtlMs });
+        if (put.kind !== 'state') return this.#become('silent', detailOf(put));
         probe.notice('warn', 'a node may have lost its memory: it does not vote for now', {
           node: this.node.id,
-          why: step.why,
+          why,
         });
-        this.#wait(0, step.why);
+        this.#wait(0, why);
         return this.#examine();
       }
       case 'wait':
@@ -233,8 +250,4 @@ export class Admission {
     this.#detail = detail;
     if (changed) this.#options.probe.nodeState(this.node.id, state, detail);
   }
-}
-
-function detailOf(answer: AdminAnswer): string {
-  return 'detail' in answer ? answer.detail : `unexpected answer ${answer.kind}`;
 }

@@ -1,5 +1,6 @@
 /** Adoption: the explicit act that hands a cluster over to another node list, or to another longest ttl. */
-import type { AdminAnswer } from '../nodes/admin.ts';
+import { type AdminAnswer, detailOf } from '../nodes/admin.ts';
+import { newQuarantineId } from '../nodes/quarantine.ts';
 import type { RedisNode } from '../nodes/redis-node.ts';
 import type { Random } from '../std/random.ts';
 import { majorityOf } from './ballot.ts';
@@ -103,7 +104,7 @@ async function seed(
   longestTtlMs: number,
   pages: Pages,
 ): Promise<string> {
-  const id = random.bytes(12).toString('base64url');
+  const id = newQuarantineId(random);
   const why = 'adopted by a new node list';
   const placed = await node.admin({ kind: 'adopt', runId, id, cluster, why, longestTtlMs });
   if (placed.kind !== 'done') return detailOf(placed);
@@ -111,8 +112,4 @@ async function seed(
     if (!(await bring(node, runId, id, entries, floor))) return 'was lost while the fences were brought';
   }
   return SEEDED;
-}
-
-function detailOf(answer: AdminAnswer): string {
-  return 'detail' in answer ? answer.detail : answer.kind;
 }

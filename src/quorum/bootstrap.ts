@@ -1,7 +1,7 @@
 /** Bootstrap: the one-shot act that makes a cluster out of nodes that have never been one. */
-import type { AdminAnswer } from '../nodes/admin.ts';
+import { type AdminAnswer, detailOf } from '../nodes/admin.ts';
 import { SCHEMA } from '../nodes/node.ts';
-import { factsFault } from '../nodes/quarantine.ts';
+import { factsFault, newQuarantineId } from '../nodes/quarantine.ts';
 import type { RedisNode } from '../nodes/redis-node.ts';
 import { type Clock, pause } from '../std/clock.ts';
 import type { Random } from '../std/random.ts';
@@ -83,7 +83,7 @@ async function claimAndWrite(
     return fault === undefined ? [] : [`${node.id} ${fault}`];
   });
   if (unfit.length > 0) return { ok: false, lines: unfit };
-  const id = random.bytes(12).toString('base64url');
+  const id = newQuarantineId(random);
   // One order for all, whatever the order of the list: whoever has the first node has them all.
   const order = [...nodes.keys()].sort((a, b) => (nodes[a]!.id < nodes[b]!.id ? -1 : 1));
   for (const [at, index] of order.entries()) {
@@ -112,7 +112,7 @@ async function claimAndWrite(
   );
   const lines = nodes.map((node, index) => {
     const answer = answers[index]!;
-    return `${node.id}: ${answer.kind === 'done' ? 'ready' : 'detail' in answer ? answer.detail : answer.kind}`;
+    return `${node.id}: ${answer.kind === 'done' ? 'ready' : detailOf(answer)}`;
   });
   return { ok: answers.every(({ kind }) => kind === 'done'), lines };
 }

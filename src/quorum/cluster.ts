@@ -118,14 +118,14 @@ export class Cluster {
   }
 
   status(): ClusterStatus {
-    const twins = this.#options.bootstrap
+    const leftSet = this.#options.bootstrap
       ? ['HOLDFAST_BOOTSTRAP is set: unset it; a cluster that lost all its nodes at once would not notice']
       : [];
     return {
       embedded: false,
       nodes: this.#admissions.map((admission) => admission.status()),
       quorumMargin: this.#margin(),
-      warnings: [...twins, ...this.#warnings],
+      warnings: [...leftSet, ...this.#warnings],
     };
   }
 
@@ -154,17 +154,7 @@ export class Cluster {
       clock.after(LOOK_EVERY_MS, () => void this.#lookAgain()),
       clock.after(SWEEP_EVERY_MS * (1 + random.fraction()), () => void this.#sweep()),
     ];
-    for (const { node } of this.#admissions) this.#lookWhenReady(node);
-  }
-
-  /** A node that comes back is looked at when it comes, not at the next round. */
-  #lookWhenReady(node: RedisNode): void {
-    const admission = this.#admissions.find((one) => one.node === node)!;
-    const noted = node.onReady;
-    node.onReady = (facts) => {
-      noted(facts);
-      void admission.look();
-    };
+    for (const admission of this.#admissions) admission.watch();
   }
 
   async #lookAgain(): Promise<void> {

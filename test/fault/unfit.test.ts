@@ -94,6 +94,16 @@ describe('full memory', () => {
     expect(await one.client.heartbeat(lease.lease_id)).toMatchObject({ lease_ref: lease.lease_ref });
     expect(await one.client.release(lease.lease_id)).toBe(true);
   });
+
+  test('of a node that has forgotten keeps it silent, not asked without end, until there is room', async () => {
+    const one = await replica();
+    await one.becomes('ready', 'ready', 'ready');
+    await nodes.run(2, 'CONFIG', 'SET', 'maxmemory', '1');
+    await nodes.run(2, 'FLUSHALL');
+    await told(one, 2, 'SILENT', /OOM/);
+    await nodes.run(2, 'CONFIG', 'SET', 'maxmemory', '0');
+    await one.becomes('ready', 'ready', 'ready');
+  });
 });
 
 describe('a node list', () => {
