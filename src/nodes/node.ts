@@ -28,7 +28,7 @@ import type { LostWhy } from '../domain/refusals.ts';
 import type { Token } from '../domain/token.ts';
 
 /** Version of everything a node stores; a node that bears another is refused (docs/versioning.md). */
-export const SCHEMA = 1;
+export const SCHEMA = 2;
 
 /**
  * HOLD (Acquire). Decided over all `resources` together, all or none, in this order:
@@ -263,4 +263,6 @@ export interface LockNode {
   readonly id: string;
   /** Never rejects; `silent` when the node may not or did not vote within the deadline. */
   ask(op: NodeOp): Promise<Answer>;
+  /** `ask` without a promise, where a node can: a vote asks so often that they count. Calls `heard` once, later. */
+  post?(op: NodeOp, heard: (answer: Answer) => void): void;
 }

@@ -1,17 +1,13 @@
-/** Operations as the Lua scripts read them, and their answers as the rest of the code reads them. */
-import { Packr } from 'msgpackr';
+/** The stamp as the Lua scripts read it, and their answers as the rest of the code reads them. */
 import { fenceAgeMicros, requestMemoryMs, tokenLeadMicros, tokenSlackMicros } from '../domain/limits.ts';
 import type { LostWhy } from '../domain/refusals.ts';
 import type {
   Answer,
   ClosedWhy,
-  HoldOp,
   NodeEvent,
   NodeEventType,
   NodeHolder,
-  NodeOp,
   NodeView,
-  RepairOp,
   SilentWhy,
   Stamp,
 } from './node.ts';
@@ -22,108 +18,6 @@ export function stampArgs({ nodeId, cluster, longestTtlMs, runId }: Stamp): read
   const memoryMs = Math.max(requestMemoryMs, 2 * longestTtlMs);
   const figures = [longestTtlMs * 1000, tokenLeadMicros, tokenSlackMicros, fenceAgeMicros, memoryMs * 1000];
   return [[SCHEMA, nodeId, cluster, longestTtlMs, runId].join('\u001f'), ...figures.map(String)];
-}
-
-// Arrays, strings and small integers only: what the nodes' cmsgpack and any other reader agree on.
-const packer = new Packr({ useRecords: false, variableMapSize: true });
-
-/** One vote goes to every node: its bytes are made once and stay with the operation (a WeakMap costs more than packing). */
-const BYTES = Symbol('bytes');
-
-function operationBytes(op: NodeOp & { [BYTES]?: Buffer }): Buffer {
-  op[BYTES] ??= packer.pack(operationTuple(op)) as Buffer;
-  return op[BYTES];
-}
-
-/** Votes go to all nodes in the same tick, so the batch of the next node is nearly always the one just made. */
-let latest: { readonly operations: readonly NodeOp[]; readonly bytes: Buffer } | undefined;
-
-/** ARGV[7] of votes.lua: a MessagePack array of the operations. */
-export function batchBytes(operations: readonly NodeOp[]): Buffer {
-  if (latest !== undefined && same(latest.operations, operations)) return latest.bytes;
-  const head = Buffer.from([0xdc, operations.length >> 8, operations.length & 0xff]);
-  const bytes = Buffer.concat([head, ...operations.map(operationBytes)]);
-  latest = { operations, bytes };
-  return bytes;
-}
-
-function same(a: readonly NodeOp[], b: readonly NodeOp[]): boolean {
-  return a.length === b.length && a.every((op, index) => op === b[index]);
-}
-
-/** Most operations name one resource, and a bare name is cheaper to unpack than a list of one. */
-function namesOf(resources: readonly string[]): string | readonly string[] {
-  return resources.length === 1 ? resources[0]! : resources;
-}
-
-/** What nodes store of a lease as it is, and where in it they find its value and the head of its events. */
-function bodyOf({
-  secret,
-  value,
-  leaseRef,
-  owner,
-  card,
-}: HoldOp | RepairOp): [string, number, number, number] {
-  const told = `${value}\u001f${leaseRef}\u001f${owner}`;
-  return [told + card, secret.length + 2, value.length, Buffer.byteLength(told)];
-}
-
-/** A tail of nothing but defaults stays at home: the script reads what is missing as these. */
-function operationTuple(op: NodeOp): unknown[] {
-  switch (op.kind) {
-    case 'hold': {
-      const { token, resources, ttlMs, seen, marker } = op;
-      const tuple = ['h', namesOf(resources), Number(token), ttlMs, ...bodyOf(op)];
-      if (marker !== undefined) tuple.push(Number(seen), marker.key, marker.digest);
-      else if (seen !== 0n) tuple.push(Number(seen));
-      return tuple;
-    }
-    case 'renew':
-      return [
-        'n',
-        namesOf(op.resources),
-        Number(op.token),
-        op.value,
-        op.ttlMs,
-        op.leaseRef,
-        op.progress ?? '',
-      ];
-    case 'repair':
-      return [
-        'p',
-        namesOf(op.resources),
-        Number(op.token),
-        op.ttlMs,
-        ...bodyOf(op),
-        op.binding,
-        op.progress,
-        op.marker?.key ?? '',
-        op.marker?.digest ?? '',
-      ];
-    case 'release': {
-      const tuple = ['r', namesOf(op.resources), Number(op.token), op.value];
-      if (op.why === 'released' && op.reason === '' && !op.closing && op.binding === undefined) return tuple;
-      tuple.push(
-        op.why,
-        op.reason,
-        op.closing ? 1 : 0,
-        op.binding ?? -1,
-        Number(op.seen),
-        op.markerKey ?? '',
-      );
-      return tuple;
-    }
-    case 'force':
-      return ['f', op.resource, op.leaseRef, op.reason];
-    case 'look':
-      return ['v', op.resource, op.history];
-    case 'list':
-      return ['l', op.prefix, op.after, op.limit];
-    case 'sweep':
-      return ['w', op.after, op.limit];
-    case 'ping':
-      return ['g'];
-  }
 }
 
 const HELD: Answer = { kind: 'held' };

@@ -1,6 +1,6 @@
 /** Step 1: a node that is somebody else's, may have forgotten, or has a doubtful clock stays silent (node.ts). */
 import { describe, expect, test } from 'vitest';
-import type { Answer } from '../../src/nodes/node.ts';
+import { type Answer, SCHEMA } from '../../src/nodes/node.ts';
 import { attempt, type Caller, silence, tokenAt } from './caller.ts';
 import { longestTtlMs, metaOf, stampOf, startMicros } from './under-test.ts';
 
@@ -51,7 +51,12 @@ export function gateContract(node: () => Caller): void {
   describe('a node of another schema, id, cluster or longest ttl', () => {
     test.each(kinds)('is silent to %s with config, and changes nothing', async (kind) => {
       await node().hold(first);
-      for (const changes of [{ schema: 2 }, { nodeId: 'x' }, { cluster: 'x' }, { longestTtlMs: 1 }]) {
+      for (const changes of [
+        { schema: SCHEMA + 1 },
+        { nodeId: 'x' },
+        { cluster: 'x' },
+        { longestTtlMs: 1 },
+      ]) {
         await bear(node(), changes);
         expect(await asks[kind](node())).toEqual(silence('config'));
       }

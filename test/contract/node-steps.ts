@@ -7,6 +7,7 @@ import {
   tokenSlackMicros,
 } from '../../src/domain/limits.ts';
 import type { AdminOp } from '../../src/nodes/admin.ts';
+import { SCHEMA } from '../../src/nodes/node.ts';
 import { longestTtlMs } from './under-test.ts';
 
 /** In no particular order; by bytes it is B, a, a/b, b. */
@@ -217,7 +218,7 @@ const admin: fc.Arbitrary<AdminStep> = fc.record({
   id: fc.constantFrom('q0', 'q1'),
   cluster: fc.constantFrom('c0', 'c0', 'c0', 'c1'),
   longestTtlMs: fc.constantFrom(longestTtlMs, longestTtlMs, 30_000),
-  schema: fc.constantFrom(1, 1, 1, 2),
+  schema: fc.constantFrom(SCHEMA, SCHEMA, SCHEMA, SCHEMA + 1),
   durable: fc.boolean(),
   after,
   limit,

@@ -10,9 +10,9 @@ export interface StoredRecord {
   readonly value: string;
 }
 
-const FENCE = 0;
-const EXPIRY = 8;
-const STATE = 22;
+const EXPIRY = 0;
+const STATE = 10;
+const FENCE = 15;
 const LENGTH = 24;
 const BODY = 27;
 

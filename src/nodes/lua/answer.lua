@@ -5,45 +5,60 @@ Part of votes.lua (concatenated by ../scripts.ts), whose locals, KEYS and ARGV i
 ]]
 -- The two commonest questions where every rule is at its commonest: one resource that has a record and no marker, a
 -- free lock and a token between the fence and now, or a holder with nothing beside it. Whatever differs takes the long
--- way, which decides the same; the property test holds both to the memory node.
+-- way, which decides the same; the property test holds both to the memory node. Here records are put together from
+-- pieces and read in part: struct.pack of one costs as much as both commands.
+local byte, char = string.byte, string.char
 local HELD, RELEASED = 'held\31' .. micros(now) .. '\31', 'released\31' .. micros(now) .. '\31'
+-- Expiry, slot, flags, then state and binding passed over, fence, measures of the body.
+local READ_FREE, READ_HELD = '<dBBxxxxxd', '<dBBxxxxxdBBI2'
+-- Flags, state and binding of a plain holder and of nobody after a release.
+local TAKEN, LEFT, NOBODY, NO_BODY = '\0o\0\0\0\0', '\0r\0\0\0\0', pack('<d', 0), '\0\0\0\0'
+local FENCE = struct.size('<dBBc1I4') + 1
+-- What precedes a body in the STORED part of a hold.
+local BEFORE_BODY = struct.size('<dBBI2')
 
-local function hold_plainly(o)
-  local name, number = o[2], o[3]
-  if o[9] or type(name) ~= 'string' or number > now + LEAD or number <= floor then return nil end
+local expiries = {}
+local function expiry_after(ttl)
+  local packed = expiries[ttl]
+  if not packed then
+    packed = pack('<d', now + ttl * 1000)
+    expiries[ttl] = packed
+  end
+  return packed
+end
+
+-- `put`: the record from its fence on; the head of its events goes from `from` to `till` in it.
+local function hold_plainly(name, number, ttl, from, till, put)
+  if number > now + LEAD or number <= floor then return nil end
   local key = PREFIX .. name
   local stored = call('HGET', key, 's')
   if not stored then return nil end
-  local fence, expiry, _, slot, flags = unpack_header(HEADER, stored)
+  local expiry, slot, flags, fence = unpack_header(READ_FREE, stored)
   if expiry > 0 or flags > 0 or number <= fence then return nil end
-  local body, from, till = o[5], o[6], o[8]
   local wrote = pcall('HSET', key,
-    's', pack(RECORD, number, now + o[4] * 1000, 0, (slot + 1) % RING, 0, 'o', from, o[7], till, body),
-    slot_name(slot), HELD .. sub(body, from, till) .. '\31')
+    's', expiry_after(ttl) .. char((slot + 1) % RING) .. TAKEN .. put,
+    slot_name(slot), HELD .. sub(put, from, till) .. '\31')
   if type(wrote) == 'table' then return full(wrote) end
   return 'h'
 end
 
-local function release_plainly(o)
-  local name, number = o[2], o[3]
-  if o[5] or type(name) ~= 'string' then return nil end
+local function release_plainly(name, number, value)
   local key = PREFIX .. name
   local stored = call('HGET', key, 's')
   if not stored then return nil end
-  local fence, expiry, _, slot, flags, _, from, length, till = unpack_header(HEADER, stored)
-  if expiry <= now or expiry > now + longest or flags > 0 or fence > number then return nil end
+  local expiry, slot, flags, fence, from, length, till = unpack_header(READ_HELD, stored)
+  if expiry <= now or expiry > now + longest or flags > 0 or fence ~= number then return nil end
   local before = TAIL - 1
-  if sub(stored, TAIL, before + length) ~= o[4] then return nil end
-  local wrote = pcall('HSET', key, 's', pack(HEADER, number, 0, 0, (slot + 1) % RING, 0, 'r', 0, 0, 0),
+  if sub(stored, TAIL, before + length) ~= value then return nil end
+  local wrote = pcall('HSET', key,
+    's', NOBODY .. char((slot + 1) % RING) .. LEFT .. sub(stored, FENCE, FENCE + 7) .. NO_BODY,
     slot_name(slot), RELEASED .. sub(stored, before + from, before + till) .. '\31')
   -- A full node must still let go: the long way knows how.
   if type(wrote) == 'table' then return nil end
   return 'R'
 end
 
-local ACTS = { n = renew, p = repair, f = force, v = look, l = list, w = sweep,
-  h = function(o) return hold_plainly(o) or hold(o) end,
-  r = function(o) return release_plainly(o) or release(o) end,
+local ACTS = { h = hold, n = renew, p = repair, r = release, f = force, v = look, l = list, w = sweep,
   g = function() return 'g' end }
 local LETS_GO = { r = true, f = true }
 local READS = { v = true, l = true, w = true }
@@ -54,14 +69,38 @@ local function may(kind)
   return closed == 'suspect' and READS[kind] == true
 end
 
-local answers = { micros(now) }
-local operations = cmsgpack.unpack(ARGV[7])
-for i = 1, #operations do
-  local o = operations[i]
-  if not closed or may(o[1]) then
-    answers[i + 1] = ACTS[o[1]](o)
-  else
-    answers[i + 1] = silent(closed, closed_detail)
-  end
+local function decide(o)
+  if closed and not may(o[1]) then return silent(closed, closed_detail) end
+  return ACTS[o[1]](o)
+end
+
+-- Each reads one operation that begins at `at` and answers it; the second result is where the next one begins.
+local PLAIN_HOLD, PLAIN_RELEASE, PACKED = '<Bc0dI4I2I2I2c0', '<Bc0dBc0', '<I4c0'
+local READERS = {
+  [byte('h')] = function(operations, at)
+    local name, number, ttl, from, till, put, after = unpack_header(PLAIN_HOLD, operations, at)
+    local answer = not closed and hold_plainly(name, number, ttl, from, till, put)
+    if answer then return answer, after end
+    local length = byte(put, 10)
+    return decide({ 'h', name, number, ttl, sub(put, BEFORE_BODY + 1), from - BEFORE_BODY, length, till - BEFORE_BODY }),
+      after
+  end,
+  [byte('r')] = function(operations, at)
+    local name, number, value, after = unpack_header(PLAIN_RELEASE, operations, at)
+    local answer = not closed and release_plainly(name, number, value)
+    return answer or decide({ 'r', name, number, value }), after
+  end,
+  [byte('p')] = function(operations, at)
+    local packed, after = unpack_header(PACKED, operations, at)
+    return decide(cmsgpack.unpack(packed)), after
+  end,
+}
+
+local answers, answered = { micros(now) }, 1
+local operations, at = ARGV[7], 1
+local size = #operations
+while at <= size do
+  answered = answered + 1
+  answers[answered], at = READERS[byte(operations, at)](operations, at + 1)
 end
 return table.concat(answers, '\n')

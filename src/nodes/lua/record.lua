@@ -8,10 +8,11 @@ Part of votes.lua and admin.lua (concatenated by ../scripts.ts); has no KEYS of 
 and `now` and `longest` (both microseconds), set by the script that includes it.
 
 Fields of a record:
-  s  packed as HEADER: the fence (-1: none), the holder's expiry (0: nobody), its binding, the ring's next slot,
-     flags (1 has a marker, 2 has progress, 4 the newest event is a renewal), the fence's state (o open, O open with
-     its opener in field `o`, r released, f forced, u undone, - none); then the BODY with its three measures: that of
-     the holder, or, where nobody holds, of whoever opened a fence of state o, else nothing
+  s  packed as HEADER: the holder's expiry (0: nobody), the ring's next slot, flags (1 has a marker, 2 has progress,
+     4 the newest event is a renewal), the fence's state (o open, O open with its opener in field `o`, r released,
+     f forced, u undone, - none), the holder's binding, the fence (-1: none); then the BODY with its three measures:
+     that of the holder, or, where nobody holds, of whoever opened a fence of state o, else nothing. From the fence on
+     a hold brings all of it as it is stored: to pack it here would cost more than the two commands (answer.lua)
   p  the holder's progress, m "KEY\31DIGEST" of its marker
   o  the opener's secret for a fence of state O
   00..63  the history ring: "KIND\31TIME\31TOKEN\31REF\31OWNER\31REASON"
@@ -24,7 +25,7 @@ numbers here: exact below 2^53, which is the year 2255, and only micros() may pr
 local now, longest
 local call, pcall, pack, unpack_header, sub = redis.call, redis.pcall, struct.pack, struct.unpack, string.sub
 local RING = 64
-local HEADER = '<ddI4BBc1BBI2'
+local HEADER = '<dBBc1I4dBBI2'
 local TAIL = struct.size(HEADER) + 1
 -- The same with a body behind it.
 local RECORD = HEADER .. 'c0'
@@ -57,7 +58,7 @@ local function load(name)
     return { name = name, key = key, fresh = true, number = nil, expiry = 0, binding = 0, slot = 0, flags = 0,
       state = '-' }
   end
-  local number, expiry, binding, slot, flags, state, from, length, till = unpack_header(HEADER, stored)
+  local expiry, slot, flags, state, binding, number, from, length, till = unpack_header(HEADER, stored)
   local r = { name = name, key = key, number = number, expiry = expiry, binding = binding, slot = slot, flags = flags,
     state = state, value = nil, body = nil, from = from, length = length, till = till }
   if number < 0 then r.number = nil end
@@ -120,7 +121,7 @@ local function save(r)
   if not r.dirty then return nil end
   local body, from, length, till = '', 0, 0, 0
   if r.value or r.state == 'o' then body, from, length, till = r.body, r.from, r.length, r.till end
-  local header = pack(RECORD, r.number or -1, r.expiry, r.binding, r.slot, r.flags, r.state, from, length, till, body)
+  local header = pack(RECORD, r.expiry, r.slot, r.flags, r.state, r.binding, r.number or -1, from, length, till, body)
   local wrote
   if r.event then
     wrote = pcall('HSET', r.key, 's', header, r.at, r.event)

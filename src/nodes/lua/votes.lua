@@ -6,7 +6,7 @@ ARGV[1] stamp: "SCHEMA\31NODE\31CLUSTER\31LONGEST\31RUN" of the proposer; RUN is
         reached, LONGEST the longest ttl in milliseconds
 ARGV[2] longest ttl  ARGV[3] lead  ARGV[4] slack  ARGV[5] age of a fence to drop  ARGV[6] memory of an ended request
         (all in microseconds)
-ARGV[7] operations: MessagePack array, each [kind, ...] as ../wire.ts writes it
+ARGV[7] operations: one after the other, as ../op-bytes.ts writes them
 Ends in answer.lua, which returns "TIME\nANSWER\nANSWER...": the node's time in microseconds, then for each operation
 a bare word or a JSON array (which has no raw line feed in it).
 ]]

@@ -1,11 +1,10 @@
-/** Every form of answer that the scripts give, as the rest of the code reads it; and what the scripts are sent. */
-import { Unpackr } from 'msgpackr';
+/** Every form of answer that the scripts give, as the rest of the code reads it. */
 import { describe, expect, test } from 'vitest';
 import { requestMemoryMs } from '../../../src/domain/limits.ts';
 import { adminText, factsOf, parseAdmin } from '../../../src/nodes/admin-wire.ts';
 import { keyList, keysOf } from '../../../src/nodes/keys.ts';
-import type { NodeOp } from '../../../src/nodes/node.ts';
-import { batchBytes, parseAnswer, stampArgs } from '../../../src/nodes/wire.ts';
+import { SCHEMA } from '../../../src/nodes/node.ts';
+import { parseAnswer, stampArgs } from '../../../src/nodes/wire.ts';
 
 const NOW = 1_800_000_000_000_000;
 const BIG = '9007199254740993';
@@ -95,73 +94,10 @@ describe('parseAnswer', () => {
   });
 });
 
-describe('batchBytes', () => {
-  const shared = {
-    value: 'v',
-    token: 9_007_199_254_740_993n,
-    ttlMs: 5,
-    leaseRef: 'ref',
-    resources: ['a', 'b'],
-  };
-  const held = { ...shared, secret: 's', owner: 'w1', card: '{}' };
-  // A body and its measures: where the token begins, how long the value is, where the owner ends (in bytes).
-  const body = ['v\u001fref\u001fw1{}', 3, 1, 8];
-  const token = Number(BIG);
-
-  const unpacked = (operations: readonly NodeOp[]): unknown => new Unpackr().unpack(batchBytes(operations));
-
-  test.each([
-    [{ kind: 'hold', ...held, seen: 7n }, ['h', ['a', 'b'], token, 5, ...body, 7]],
-    [
-      { kind: 'hold', ...held, resources: ['a'], seen: 0n, marker: { key: 'k', digest: 'd' } },
-      ['h', 'a', token, 5, ...body, 0, 'k', 'd'],
-    ],
-    [{ kind: 'hold', ...held, resources: ['a'], seen: 0n }, ['h', 'a', token, 5, ...body]],
-    [{ kind: 'renew', ...shared }, ['n', ['a', 'b'], token, 'v', 5, 'ref', '']],
-    [{ kind: 'renew', ...shared, progress: 'p' }, ['n', ['a', 'b'], token, 'v', 5, 'ref', 'p']],
-    [
-      { kind: 'repair', ...held, binding: 3, progress: 'p' },
-      ['p', ['a', 'b'], token, 5, ...body, 3, 'p', '', ''],
-    ],
-    [
-      {
-        kind: 'release',
-        ...held,
-        why: 'undone',
-        reason: 'x',
-        closing: true,
-        binding: 0,
-        seen: 2n,
-        markerKey: 'k',
-      },
-      ['r', ['a', 'b'], token, 'v', 'undone', 'x', 1, 0, 2, 'k'],
-    ],
-    [
-      { kind: 'release', ...held, why: 'released', reason: '', closing: false, seen: 0n },
-      ['r', ['a', 'b'], token, 'v'],
-    ],
-    [{ kind: 'force', resource: 'a', leaseRef: '', reason: 'x' }, ['f', 'a', '', 'x']],
-    [{ kind: 'look', resource: 'a', history: 64 }, ['v', 'a', 64]],
-    [{ kind: 'list', prefix: 'p', after: 'q', limit: 9 }, ['l', 'p', 'q', 9]],
-    [{ kind: 'sweep', after: 'q', limit: 9 }, ['w', 'q', 9]],
-    [{ kind: 'ping' }, ['g']],
-  ] as unknown as [NodeOp, unknown[]][])('%o', (op, tuple) => {
-    expect(unpacked([op])).toEqual([tuple]);
-  });
-
-  test('counts its operations in the head, and asks the same again with the same bytes', () => {
-    const pings = Array.from({ length: 300 }, (): NodeOp => ({ kind: 'ping' }));
-    expect(unpacked(pings)).toEqual(pings.map(() => ['g']));
-    expect(unpacked([])).toEqual([]);
-    const op: NodeOp = { kind: 'look', resource: 'a', history: 1 };
-    expect(batchBytes([op])).toEqual(batchBytes([op]));
-  });
-});
-
 test('the stamp names the proposer, and remembers a request for ten minutes or two longest ttls', () => {
   const stamp = { runId: 'run', nodeId: 'n', cluster: 'c', longestTtlMs: 60_000 };
   const [who, longest, , , , memory] = stampArgs(stamp);
-  expect(who).toBe(['1', 'n', 'c', '60000', 'run'].join('\u001f'));
+  expect(who).toBe([SCHEMA, 'n', 'c', '60000', 'run'].join('\u001f'));
   expect([longest, memory]).toEqual(['60000000', String(requestMemoryMs * 1000)]);
   const hourMs = 3_600_000;
   expect(stampArgs({ ...stamp, longestTtlMs: hourMs })[5]).toBe(String(2 * hourMs * 1000));
