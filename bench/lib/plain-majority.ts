@@ -23,6 +23,7 @@ class PlainMajority {
     const complete = new Promise<void>((resolve) => {
       close = resolve;
     });
+    const whenComplete = (act: () => void): void => void complete.then(act);
     return new Promise((resolve) => {
       let votes = 0;
       let against = 0;
@@ -32,8 +33,8 @@ class PlainMajority {
           this.#probe.vote(op.kind, node.id, answer.kind === 'silent' ? answer.why : answer.kind);
           if (isFor(answer)) votes += 1;
           else against += 1;
-          if (votes === majority) resolve({ carried: true, answers, complete });
-          if (against === majority) resolve({ carried: false, answers, complete });
+          if (votes === majority) resolve({ carried: true, answers, complete, whenComplete });
+          if (against === majority) resolve({ carried: false, answers, complete, whenComplete });
           if (votes + against === nodes.length) close();
         });
       });

@@ -31,7 +31,7 @@ export async function release(quorum: Quorum, { lease, reason }: ReleaseAsk): Pr
   const ballot = await quorum.votes.tell(op, executed);
   if (!ballot.answers.some(matched)) await ballot.complete;
   const genuine = ballot.answers.some(matched);
-  void ballot.complete.then(() => finish(quorum, op, ballot.answers));
+  ballot.whenComplete(() => finish(quorum, op, ballot.answers));
   if (ballot.carried) return { kind: 'released', released: genuine };
   return noQuorum(answeredCount(ballot.answers), quorum.size, quorum.retryAfterMs, 'the release is retried');
 }
@@ -41,6 +41,7 @@ export async function release(quorum: Quorum, { lease, reason }: ReleaseAsk): Pr
  * they confirm, without closing while nobody has matched.
  */
 function finish(quorum: Quorum, op: ReleaseOp, replies: readonly (Reply | undefined)[]): void {
+  if (replies.every(matched)) return;
   const genuine = replies.some(matched);
   const closing: ReleaseOp = genuine ? { ...op, closing: true } : op;
   const unmatched = replies.flatMap((reply, index) => (executedBy(reply) && !matched(reply) ? [index] : []));

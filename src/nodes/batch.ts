@@ -2,10 +2,7 @@
 import { limits } from '../domain/limits.ts';
 import type { Answer, NodeOp, Silent } from './node.ts';
 
-interface Pending {
-  readonly op: NodeOp;
-  readonly settle: (answer: Answer) => void;
-}
+type Heard = (answer: Answer) => void;
 
 /** Sends one batch; resolves with an answer for each operation, in order, and never rejects. */
 export type Send = (operations: readonly NodeOp[]) => Promise<readonly Answer[] | Silent>;
@@ -14,43 +11,67 @@ const OVERLOADED: Silent = { kind: 'silent', why: 'overloaded', detail: 'too man
 
 const TOO_FEW: Silent = { kind: 'silent', why: 'error', detail: 'the node answered too little' };
 
+/**
+ * A busy loop serves one socket after the other, and what it answers makes callers ask again at once: while a turn
+ * brings more, the batch waits for the next one, this often at most. A lone operation waits for one empty poll.
+ */
+const TURNS = 2;
+
 export class Batch {
   readonly #send: Send;
-  #pending: Pending[] = [];
+  #operations: NodeOp[] = [];
+  #heard: Heard[] = [];
   #inFlight = 0;
 
   constructor(send: Send) {
     this.#send = send;
   }
 
-  /** Joins the batch of this tick. A node that owes too many answers gets no more work: memory is bounded. */
   ask(op: NodeOp): Promise<Answer> {
-    if (this.#inFlight >= limits.operationsInFlight) return Promise.resolve(OVERLOADED);
+    return new Promise((resolve) => this.post(op, resolve));
+  }
+
+  /** Joins the batch of this tick. A node that owes too many answers gets no more work: memory is bounded. */
+  post(op: NodeOp, heard: Heard): void {
+    if (this.#inFlight >= limits.operationsInFlight) {
+      queueMicrotask(() => heard(OVERLOADED));
+      return;
+    }
     this.#inFlight += 1;
-    return new Promise((resolve) => {
-      // setImmediate, not a microtask: all that this turn of the loop read from its sockets shall travel together.
-      if (this.#pending.length === 0) setImmediate(() => this.#flush());
-      this.#pending.push({ op, settle: resolve });
+    if (this.#operations.length === 0) this.#flushLater(0, 0);
+    this.#operations.push(op);
+    this.#heard.push(heard);
+  }
+
+  /** setImmediate, not a microtask: all that this turn of the loop read from its sockets shall travel together. */
+  #flushLater(before: number, turns: number): void {
+    setImmediate(() => {
+      const { length } = this.#operations;
+      if (length > before && turns < TURNS) this.#flushLater(length, turns + 1);
+      else this.#flush();
     });
   }
 
   #flush(): void {
-    const pending = this.#pending;
-    this.#pending = [];
-    if (pending.length <= limits.operationsPerBatch) {
-      void this.#sendSome(pending);
+    const operations = this.#operations;
+    const heard = this.#heard;
+    this.#operations = [];
+    this.#heard = [];
+    if (operations.length <= limits.operationsPerBatch) {
+      void this.#sendSome(operations, heard);
       return;
     }
-    for (let start = 0; start < pending.length; start += limits.operationsPerBatch) {
-      void this.#sendSome(pending.slice(start, start + limits.operationsPerBatch));
+    for (let start = 0; start < operations.length; start += limits.operationsPerBatch) {
+      const end = start + limits.operationsPerBatch;
+      void this.#sendSome(operations.slice(start, end), heard.slice(start, end));
     }
   }
 
-  async #sendSome(some: readonly Pending[]): Promise<void> {
-    const answers = await this.#send(some.map(({ op }) => op));
-    this.#inFlight -= some.length;
-    for (let index = 0; index < some.length; index += 1) {
-      some[index]!.settle('kind' in answers ? answers : (answers[index] ?? TOO_FEW));
+  async #sendSome(operations: readonly NodeOp[], heard: readonly Heard[]): Promise<void> {
+    const answers = await this.#send(operations);
+    this.#inFlight -= operations.length;
+    for (let index = 0; index < heard.length; index += 1) {
+      heard[index]!('kind' in answers ? answers : (answers[index] ?? TOO_FEW));
     }
   }
 }

@@ -8,8 +8,9 @@ import { Batch } from './batch.ts';
 import { ClockWatch } from './clock-watch.ts';
 import { keyList, keysOf } from './keys.ts';
 import type { Answer, LockNode, NodeOp, Silent, Stamp } from './node.ts';
+import { batchBytes } from './op-bytes.ts';
 import { type Script, scripts } from './scripts.ts';
-import { batchBytes, parseAnswer, stampArgs } from './wire.ts';
+import { parseAnswer, stampArgs } from './wire.ts';
 
 export interface RedisNodeOptions {
   /** `host:port`, socket path or explicit name: what the meta on the server must say. */
@@ -100,6 +101,15 @@ export class RedisNode implements LockNode {
   ask(op: NodeOp): Promise<Answer> {
     if (this.#stamp === undefined) return Promise.resolve(this.#refusal);
     return this.#batch.ask(op);
+  }
+
+  post(op: NodeOp, heard: (answer: Answer) => void): void {
+    if (this.#stamp === undefined) {
+      const refusal = this.#refusal;
+      queueMicrotask(() => heard(refusal));
+    } else {
+      this.#batch.post(op, heard);
+    }
   }
 
   /** Lets the node vote as `stamp`, or, without one, keeps it silent for the given reason. */

@@ -11,6 +11,8 @@ export interface Ballot {
   readonly answers: readonly (Reply | undefined)[];
   /** Resolves when every node has answered or fallen silent. */
   readonly complete: Promise<void>;
+  /** Calls `act` once, when `complete` would resolve or at once if that is over. */
+  whenComplete(act: () => void): void;
 }
 
 export type IsFor = (answer: Answer) => boolean;
@@ -19,7 +21,7 @@ const SKIPPED: Reply = { kind: 'skipped' };
 const NOBODY: Promise<undefined> = Promise.resolve(undefined);
 
 export class OpenBallot implements Ballot {
-  readonly answers: (Reply | undefined)[];
+  readonly answers: (Reply | undefined)[] = [];
   carried = false;
   readonly #op: NodeOp;
   readonly #isFor: IsFor;
@@ -28,7 +30,7 @@ export class OpenBallot implements Ballot {
   readonly #ordered: boolean;
   #last: Promise<Reply | undefined> = NOBODY;
   #outstanding: number;
-  #completion: PromiseWithResolvers<void> | undefined;
+  #waiting: (() => void)[] | undefined;
 
   constructor(op: NodeOp, isFor: IsFor, nodes: number, probe: Probe, ordered = false) {
     this.#op = op;
@@ -37,28 +39,30 @@ export class OpenBallot implements Ballot {
     this.#trace = probe.traceVote?.(op.kind);
     this.#ordered = ordered;
     this.#outstanding = nodes;
-    this.answers = new Array(nodes).fill(undefined);
+    for (let index = 0; index < nodes; index += 1) this.answers.push(undefined);
   }
 
   /** Made when asked for: a grant never needs it. */
   get complete(): Promise<void> {
-    if (this.#outstanding === 0) return Promise.resolve();
-    this.#completion ??= Promise.withResolvers();
-    return this.#completion.promise;
+    return new Promise((resolve) => this.whenComplete(resolve));
   }
 
-  /** Notes the node's answer and hands on what `count` makes of its being for or against. */
-  ask<Counted>(node: LockNode, index: number, count: (isFor: boolean) => Counted): Promise<Counted> {
-    const asked = this.#ordered ? this.#askInTurn(node) : node.ask(this.#op);
-    return asked.then((reply) => {
-      this.answers[index] = reply;
-      const told = reply.kind === 'silent' ? reply.why : reply.kind;
-      this.#probe.vote(this.#op.kind, node.id, told);
-      this.#trace?.answered(node.id, told);
-      this.#outstanding -= 1;
-      if (this.#outstanding === 0) this.#completion?.resolve();
-      return count(reply.kind !== 'skipped' && this.#isFor(reply));
-    });
+  whenComplete(act: () => void): void {
+    if (this.#outstanding === 0) act();
+    else if (this.#waiting === undefined) this.#waiting = [act];
+    else this.#waiting.push(act);
+  }
+
+  /** Puts the question to one node; notes its answer and tells `count` whether that is for or against. */
+  put(node: LockNode, index: number, count: (isFor: boolean) => void): void {
+    const heard = (reply: Reply): void => {
+      this.#note(reply, node.id, index);
+      count(reply.kind !== 'skipped' && this.#isFor(reply));
+      if (this.#outstanding === 0) this.#finish();
+    };
+    if (this.#ordered) void this.#askInTurn(node).then(heard);
+    else if (node.post === undefined) void node.ask(this.#op).then(heard);
+    else node.post(this.#op, heard);
   }
 
   decide(carried: boolean): this {
@@ -66,9 +70,24 @@ export class OpenBallot implements Ballot {
     const trace = this.#trace;
     if (trace !== undefined) {
       trace.decided(carried);
-      void this.complete.then(() => trace.complete());
+      this.whenComplete(() => trace.complete());
     }
     return this;
+  }
+
+  #note(reply: Reply, node: string, index: number): void {
+    this.answers[index] = reply;
+    const told = reply.kind === 'silent' ? reply.why : reply.kind;
+    this.#probe.vote(this.#op.kind, node, told);
+    this.#trace?.answered(node, told);
+    this.#outstanding -= 1;
+  }
+
+  /** After the last answer was counted, so that whoever waits for all finds the decision made. */
+  #finish(): void {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    if (waiting !== undefined) for (const act of waiting) act();
   }
 
   #askInTurn(node: LockNode): Promise<Reply> {

@@ -11,10 +11,14 @@ const AGAINST = new Error('AGAINST');
 const KEYS = ['vote'];
 const NONE: [] = [];
 
-/** A vote in the form in which redlock counts it: as many keys as it was given, or a rejection. */
-function counted(isFor: boolean): number {
-  if (isFor) return KEYS.length;
-  throw AGAINST;
+/** One node's vote in the form in which redlock counts it: as many keys as it was given, or a rejection. */
+function voteOf(ballot: OpenBallot, node: LockNode, index: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    ballot.put(node, index, (isFor) => {
+      if (isFor) resolve(KEYS.length);
+      else reject(AGAINST);
+    });
+  });
 }
 
 export class Majority {
@@ -30,7 +34,7 @@ export class Majority {
     const clients = nodes.map((node, index) => ({
       // The package hands a lock's value through unread, so the ballot itself can be that value.
       evalsha: (_sha: string, _keys: number, args: readonly unknown[]) =>
-        (args[KEYS.length] as OpenBallot).ask(node, index, counted),
+        voteOf(args[KEYS.length] as OpenBallot, node, index),
       eval: () => Promise.reject(AGAINST),
       quit: () => Promise.resolve(),
     }));
@@ -75,7 +79,7 @@ export class Majority {
         if (done === majority && isFor) resolve(ballot.decide(true));
         if (failed === majority && !isFor) resolve(ballot.decide(false));
       };
-      for (const [index, node] of nodes.entries()) void ballot.ask(node, index, count);
+      for (let index = 0; index < nodes.length; index += 1) ballot.put(nodes[index]!, index, count);
     });
   }
 
