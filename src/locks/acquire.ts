@@ -29,12 +29,7 @@ interface Attempt {
 
 const isFor = (answer: Answer): boolean => answer.kind === 'held' || answer.kind === 'dup';
 
-export async function acquire(
-  quorum: Quorum,
-  random: Random,
-  ask: AcquireAsk,
-  caller: Caller,
-): Promise<Ended> {
+export function acquire(quorum: Quorum, random: Random, ask: AcquireAsk, caller: Caller): Promise<Ended> {
   return new Acquisition(quorum, random, ask, caller).run();
 }
 
@@ -68,6 +63,7 @@ class Acquisition {
       if (!ballot.carried && worthWaiting(ballot.answers)) await ballot.complete;
       // Without a request id nothing can object to a majority.
       last = ballot.carried && this.#marker === undefined ? undefined : judge(ballot.answers);
+      if (ballot.carried && last === undefined && this.#stands(attempt)) return this.#grant(attempt);
       const end = await this.#settle(attempt, ballot, last);
       if (end !== undefined) return end;
       if (this.#caller.gone()) return callerGone();
@@ -81,7 +77,7 @@ class Acquisition {
     const token = this.#quorum.tokens.propose(this.#seen);
     const value = leaseValue(this.#secret, token);
     const { resources, ttlMs, owner } = this.#ask;
-    const op: HoldOp = {
+    const op = {
       kind: 'hold',
       secret: this.#secret,
       token,
@@ -90,19 +86,20 @@ class Acquisition {
       resources,
       ttlMs,
       owner,
-      card: writeCard(this.#ask, watch.startedWallMs),
+      card: writeCard(this.#ask, watch.startedWallMs, token),
       seen: this.#seen,
-      ...(this.#marker === undefined ? {} : { marker: this.#marker }),
-    };
-    return { op, watch };
+    } as const;
+    return { op: this.#marker === undefined ? op : { ...op, marker: this.#marker }, watch };
   }
 
-  /** Ends the attempt, or prepares the next one. Whatever is not granted here is undone here. */
+  /** Whether a grant still has somebody to go to and validity left. */
+  #stands({ watch }: Attempt): boolean {
+    return !this.#caller.gone() && leftMs(this.#ask.ttlMs, watch.elapsedMs()) > 0;
+  }
+
+  /** Ends an attempt that was not granted, or prepares the next one: whatever it left is undone here. */
   async #settle(attempt: Attempt, ballot: Ballot, verdict: Verdict | undefined): Promise<Next> {
     if (ballot.carried && verdict === undefined) {
-      if (!this.#caller.gone() && leftMs(this.#ask.ttlMs, attempt.watch.elapsedMs()) > 0) {
-        return this.#grant(attempt);
-      }
       await this.#undo(attempt, ballot, verdict);
       return this.#caller.gone() ? callerGone() : this.#refuseQuorum(ballot, 'the votes came too late');
     }

@@ -1,5 +1,6 @@
 /** The card: what nodes keep of a holder for others to read, and never read themselves. */
 import type { Lease, Mode } from '../domain/lease.ts';
+import type { Token } from '../domain/token.ts';
 import type { NodeHolder } from '../nodes/node.ts';
 import type { AcquireAsk, HolderView } from './locks.ts';
 
@@ -11,22 +12,53 @@ interface Card {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-export function writeCard({ resources, mode, ttlMs, labels }: AcquireAsk, acquireTimeMs: number): string {
-  const usual = `"ttlMs":${ttlMs},"acquireTimeMs":${Math.round(acquireTimeMs)}`;
-  const many = resources.length === 1 ? '' : `,"resources":${JSON.stringify(resources)}`;
-  const shared = mode === 'exclusive' ? '' : `,"mode":${JSON.stringify(mode)}`;
-  const text = JSON.stringify(labels);
-  return `{${usual}${many}${shared}${text === '{}' ? '' : `,"labels":${text}`}}`;
+/** A card as it is stored. Nodes read the `resources` of it, nothing else. */
+interface Written {
+  readonly t: number;
+  readonly a?: number;
+  readonly resources?: readonly string[];
+  readonly mode?: Mode;
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
-/** What is usual stays unwritten: every byte of a card costs each node, at every vote. */
-export function readCard({ card, resource }: NodeHolder): Card {
-  const written = JSON.parse(card) as Partial<Card>;
+/**
+ * What is usual stays unwritten, and what is written is short: every byte of a card costs each node, at every vote.
+ * A token is the microsecond in which it was proposed unless a fence or a clock that ran ahead has moved it.
+ */
+export function writeCard(
+  { resources, mode, ttlMs, labels }: AcquireAsk,
+  acquireTimeMs: number,
+  token: Token,
+): string {
+  if (resources.length === 1 && mode === 'exclusive' && isEmpty(labels) && tellsTime(token, acquireTimeMs)) {
+    return `{"t":${ttlMs}}`;
+  }
+  const written: Written = {
+    t: ttlMs,
+    ...(tellsTime(token, acquireTimeMs) ? {} : { a: Math.round(acquireTimeMs) }),
+    ...(resources.length === 1 ? {} : { resources }),
+    ...(mode === 'exclusive' ? {} : { mode }),
+    ...(isEmpty(labels) ? {} : { labels }),
+  };
+  return JSON.stringify(written);
+}
+
+function isEmpty(labels: Readonly<Record<string, string>>): boolean {
+  for (const _ in labels) return false;
+  return true;
+}
+
+function tellsTime(token: Token, acquireTimeMs: number): boolean {
+  return Math.abs(Number(token) / 1000 - acquireTimeMs) < 1;
+}
+
+export function readCard({ card, resource, token }: NodeHolder): Card {
+  const written = JSON.parse(card) as Partial<Written>;
   return {
     resources: written.resources ?? [resource],
     mode: written.mode ?? 'exclusive',
-    ttlMs: written.ttlMs ?? 0,
-    acquireTimeMs: written.acquireTimeMs ?? 0,
+    ttlMs: written.t ?? 0,
+    acquireTimeMs: written.a ?? Math.floor(Number(token) / 1000),
     labels: written.labels ?? {},
   };
 }

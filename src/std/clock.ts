@@ -18,7 +18,10 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 
 export const systemClock: Clock = {
   monotonicMs: () => performance.now(),
-  wallMicros: () => Math.round(Date.now() * 1000 + (performance.now() % 1) * 1000),
+  wallMicros() {
+    const fine = performance.now();
+    return Date.now() * 1000 + Math.floor((fine - Math.floor(fine)) * 1000);
+  },
   after(delayMs, act) {
     const timer = setTimeout(act, Math.min(delayMs, TIMER_MS_MAX));
     timer.unref();
