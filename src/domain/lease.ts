@@ -61,33 +61,29 @@ export function splitValue(value: string): { secret: string; token: Token } {
 
 /** `hf1.SECRET.TOKEN.TTL.RESOURCES.CRC`: the checksum makes a truncated or mistyped id one that does not parse. */
 export function formatLeaseId(name: Pick<LeaseName, 'secret' | 'token' | 'ttlMs' | 'resources'>): string {
-  const resources = Buffer.from(name.resources.join(' '), 'latin1').toString('base64url');
+  const { resources: names } = name;
+  const packed = names.length === 1 ? names[0]! : names.join(' ');
+  const resources = Buffer.from(packed, 'latin1').toString('base64url');
   const body = `${VERSION}.${name.secret}.${name.token}.${name.ttlMs}.${resources}`;
   return `${body}.${checksum(body)}`;
 }
 
+const LEASE_ID =
+  /^(hf1\.([A-Za-z0-9_-]{22})\.([1-9][0-9]{0,19})\.([1-9][0-9]{0,9})\.([A-Za-z0-9_-]*))\.([0-9a-z]{1,7})$/;
+
 /** The parts of a lease id, or undefined when it does not parse. */
 export function parseLeaseId(leaseId: string): LeaseName | undefined {
   if (leaseId.length > limits.leaseIdLength) return undefined;
-  const parts = leaseId.split('.');
-  if (parts.length !== 6 || parts[0] !== VERSION) return undefined;
-  const [, secret, tokenText, ttlText, packed, sum] = parts as [
-    string,
-    string,
-    string,
-    string,
-    string,
-    string,
-  ];
-  if (!/^[A-Za-z0-9_-]{22}$/.test(secret) || !/^[1-9][0-9]{0,19}$/.test(tokenText)) return undefined;
-  if (!/^[1-9][0-9]{0,9}$/.test(ttlText)) return undefined;
-  if (checksum(leaseId.slice(0, leaseId.lastIndexOf('.'))) !== sum) return undefined;
+  const parts = LEASE_ID.exec(leaseId) as string[] | null;
+  if (parts === null || checksum(parts[1]!) !== parts[6]) return undefined;
+  const [, , secret = '', tokenText = '', ttlText = '', packed = ''] = parts;
   const token = BigInt(tokenText);
   if (token > TOKEN_MAX) return undefined;
-  const resources = Buffer.from(packed, 'base64url').toString('latin1').split(' ');
+  const names = Buffer.from(packed, 'base64url').toString('latin1');
+  const resources = names.includes(' ') ? names.split(' ') : [names];
   if (resources.length > limits.resourcesPerRequest) return undefined;
-  if (resources.some((resource) => resourceFault(resource) !== undefined)) return undefined;
-  return new ParsedName(secret, token, Number(ttlText), resources);
+  for (const resource of resources) if (resourceFault(resource) !== undefined) return undefined;
+  return new ParsedName(secret, token, Number(ttlText), resources, `${secret}|${tokenText}`);
 }
 
 class ParsedName implements LeaseName {
@@ -97,12 +93,12 @@ class ParsedName implements LeaseName {
   readonly resources: readonly string[];
   readonly value: string;
 
-  constructor(secret: string, token: Token, ttlMs: number, resources: readonly string[]) {
+  constructor(secret: string, token: Token, ttlMs: number, resources: readonly string[], value: string) {
     this.secret = secret;
     this.token = token;
     this.ttlMs = ttlMs;
     this.resources = resources;
-    this.value = leaseValue(secret, token);
+    this.value = value;
   }
 
   /** Made when asked for: a release never needs it, and the digest is the dearest part of an id. */
