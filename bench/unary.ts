@@ -23,8 +23,8 @@ const IN_FLIGHT = 64;
 const CLIENTS = 4;
 const NODES = 3;
 const PAIRS = 16;
-/** Six processes on few cores: their compilers need longer than one busy loop's. */
-const WARM_UP_MS = 5000;
+/** Eight processes on few cores: the server's compiler is at work for longer than in a busy loop of one process. */
+const WARM_UP_MS = 12_000;
 
 type ServerChild = Child<object, ServerState>;
 type ClientChild = Child<Run, Slice>;

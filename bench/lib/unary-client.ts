@@ -1,12 +1,13 @@
 /** One process of callers: keeps so many pairs of unary calls in flight for as long as it is told. */
 import { fileURLToPath } from 'node:url';
-import { credentials, loadPackageDefinition, type ServiceError } from '@grpc/grpc-js';
+import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import type { AcquireRequest } from '../../src/edge/gen/holdfast/v1/AcquireRequest.ts';
 import type { AcquireResponse__Output } from '../../src/edge/gen/holdfast/v1/AcquireResponse.ts';
 import type { ReleaseRequest } from '../../src/edge/gen/holdfast/v1/ReleaseRequest.ts';
 import type { ReleaseResponse__Output } from '../../src/edge/gen/holdfast/v1/ReleaseResponse.ts';
 import { serveParent } from './children.ts';
+import { LightClient } from './light-client.ts';
 import { type Pair, timed } from './load.ts';
 import { noopDefinition } from './noop.ts';
 import type { Slice } from './stats.ts';
@@ -16,36 +17,34 @@ export interface Run {
   readonly ms: number;
 }
 
-type Callback<Response> = (error: ServiceError | null, response?: Response) => void;
-type Method<Request, Response> = (request: Request, callback: Callback<Response>) => unknown;
-
 const [address = '', name = '', inFlight = '1'] = process.argv[2]!.split(' ');
-const options = { keepCase: true, longs: String, enums: String, defaults: true, oneofs: true };
-const { LockService } = (
-  loadPackageDefinition(
-    loadSync('holdfast/v1/lock.proto', {
-      ...options,
-      includeDirs: [fileURLToPath(new URL('../../proto', import.meta.url))],
-    }),
-  ) as unknown as { holdfast: { v1: { LockService: new (...args: unknown[]) => object } } }
-).holdfast.v1;
-const { NoopService } = loadPackageDefinition({ NoopService: noopDefinition }) as unknown as {
-  NoopService: new (...args: unknown[]) => object;
-};
+const lockDefinition = loadSync('holdfast/v1/lock.proto', {
+  keepCase: true,
+  longs: String,
+  enums: String,
+  defaults: true,
+  oneofs: true,
+  includeDirs: [fileURLToPath(new URL('../../proto', import.meta.url))],
+})['holdfast.v1.LockService'] as ServiceDefinition;
 
-function caller<Request, Response>(client: object, method: string): (request: Request) => Promise<Response> {
-  const call = (client as Record<string, Method<Request, Response>>)[method]!.bind(client);
-  return (request) =>
-    new Promise((resolve, reject) => {
-      call(request, (error, response) => (error === null ? resolve(response as Response) : reject(error)));
-    });
+const client = new LightClient(address);
+await client.connected();
+
+function caller<Request, Response>(
+  definition: ServiceDefinition,
+  method: string,
+): (request: Request) => Promise<Response> {
+  const { path, requestSerialize, responseDeserialize } = definition[method] as MethodDefinition<
+    Request,
+    Response
+  >;
+  const call = client.method(path);
+  return async (request) => responseDeserialize(await call(requestSerialize(request)));
 }
 
-const locks = new LockService(address, credentials.createInsecure());
-const noops = new NoopService(address, credentials.createInsecure());
-const acquire = caller<AcquireRequest, AcquireResponse__Output>(locks, 'Acquire');
-const release = caller<ReleaseRequest, ReleaseResponse__Output>(locks, 'Release');
-const noop = caller<object, object>(noops, 'Noop');
+const acquire = caller<AcquireRequest, AcquireResponse__Output>(lockDefinition, 'Acquire');
+const release = caller<ReleaseRequest, ReleaseResponse__Output>(lockDefinition, 'Release');
+const noop = caller<object, object>(noopDefinition, 'Noop');
 
 const pairs: Record<Run['what'], Pair> = {
   async locks(loop) {
