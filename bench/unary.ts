@@ -22,7 +22,7 @@ import type { ServerState } from './lib/unary-server.ts';
 const IN_FLIGHT = 64;
 const CLIENTS = 4;
 const NODES = 3;
-const PAIRS = 16;
+const PAIRS = 24;
 /** Eight processes on few cores: the server's compiler is at work for longer than in a busy loop of one process. */
 const WARM_UP_MS = 12_000;
 
@@ -56,13 +56,14 @@ async function operationsTogether(httpAddress: string): Promise<number> {
   return figure('holdfast_batch_operations_sum') / figure('holdfast_batch_operations_count');
 }
 
-async function measure(title: string, most: number, server: ServerChild): Promise<Gate> {
-  const { address, httpAddress } = await server.answer();
+/** Alternates locks with no-ops of the same server; the ratios of its CPU, one for each pair of slices. */
+async function contest(server: ServerChild, more: (state: ServerState) => Promise<void>): Promise<number[]> {
+  const state = await server.answer();
   const clients: ClientChild[] = [];
   try {
     for (let index = 0; index < CLIENTS; index += 1) {
       const client: ClientChild = new Child('unary-client.ts', {}, [
-        `${address} ${index} ${IN_FLIGHT / CLIENTS}`,
+        `${state.address} ${index} ${IN_FLIGHT / CLIENTS}`,
       ]);
       clients.push(client);
       await client.answer();
@@ -78,18 +79,36 @@ async function measure(title: string, most: number, server: ServerChild): Promis
       rowOf('acquire + release', fight.a),
       rowOf('two no-ops', fight.b),
     ]);
-    say(`  ${fixed(await operationsTogether(httpAddress))} operations in one script`);
-    const all = ratios(fight, (slice) => cpuPer([slice]));
-    const found = median(all);
-    return gate(
-      title,
-      found <= most,
-      `${fixed(found, 2)}x the server's CPU for two no-ops (at most ${most}x), ${all.length} pairs of slices, ` +
-        `${fixed(quantile(all, 0), 2)}-${fixed(quantile(all, 1), 2)}x, spread ${fixed(spreadPercent(all), 0)} %`,
-    );
+    await more(state);
+    return ratios(fight, (slice) => cpuPer([slice]));
   } finally {
     await Promise.all(clients.map((client) => client.stop()));
     await server.stop();
+  }
+}
+
+function told(all: number[]): string {
+  return (
+    `${fixed(median(all), 2)}x the server's CPU for two no-ops, ${all.length} pairs of slices, ` +
+    `${fixed(quantile(all, 0), 2)}-${fixed(quantile(all, 1), 2)}x, spread ${fixed(spreadPercent(all), 0)} %`
+  );
+}
+
+async function measure(title: string, most: number, server: ServerChild): Promise<Gate> {
+  const all = await contest(server, async ({ httpAddress }) =>
+    say(`  ${fixed(await operationsTogether(httpAddress))} operations in one script`),
+  );
+  return gate(title, median(all) <= most, `${told(all)} (at most ${most}x)`);
+}
+
+/** What of the ratio no node can change: calls answered at once, and calls with votes that nobody has to be asked for. */
+async function floors(): Promise<void> {
+  for (const [mode, title] of [
+    ['edge', 'locks that answer at once, no vote'],
+    ['votes', 'votes without nodes'],
+  ] as const) {
+    heading(title);
+    say(`  ${told(await contest(new Child('floor-server.ts', {}, [mode]), async () => {}))}`);
   }
 }
 
@@ -132,6 +151,7 @@ export async function run(): Promise<boolean> {
     const gates = [await measure('no tracing', 1.35, startServer(servers, 'plain'))];
     heading('the same with 1 % of calls traced');
     gates.push(...(await withTracing(servers)));
+    await floors();
     say();
     return judge(gates);
   } finally {

@@ -1,0 +1,83 @@
+/** The edge of the service alone, or with votes but no nodes behind it: what unary calls of locks cost at the very least. */
+import { formatLeaseId, leaseRefOf, leaseValue, newSecret } from '../../src/domain/lease.ts';
+import { silentProbe } from '../../src/domain/probe.ts';
+import { startEdge } from '../../src/edge/server.ts';
+import { makeLocks } from '../../src/locks/desk.ts';
+import type { Locks } from '../../src/locks/locks.ts';
+import type { Answer, LockNode, NodeOp } from '../../src/nodes/node.ts';
+import { makeQuorum } from '../../src/quorum/quorum.ts';
+import { systemClock } from '../../src/std/clock.ts';
+import { systemRandom } from '../../src/std/random.ts';
+import { serveParent } from './children.ts';
+import { ownCpuMicros } from './cpu.ts';
+import { noopService } from './noop.ts';
+import type { ServerState } from './unary-server.ts';
+
+const TTL_MS = 30_000;
+const HELD: Answer = { kind: 'held' };
+const RELEASED: Answer = { kind: 'released', matched: true };
+
+/** Votes for everything, at once and remembering nothing. */
+function yesNode(id: string): LockNode {
+  const answer = (op: NodeOp): Answer => (op.kind === 'hold' ? HELD : RELEASED);
+  return {
+    id,
+    ask: async (op) => answer(op),
+    post: (op, heard) => queueMicrotask(() => heard(answer(op))),
+  };
+}
+
+const quorum = makeQuorum({
+  nodes: ['a', 'b', 'c'].map(yesNode),
+  clock: systemClock,
+  probe: silentProbe,
+  longestTtlMs: 2 * TTL_MS,
+  retryAfterMs: 500,
+});
+const voted = makeLocks({ quorum, random: systemRandom, probe: silentProbe });
+
+/** Grants and releases without asking anybody; a lease id is made and read all the same. */
+const granted: Locks = {
+  ...voted,
+  async acquire({ resources, owner, ttlMs, mode, labels }) {
+    const secret = newSecret(systemRandom);
+    const token = quorum.tokens.propose(0n);
+    const nowMs = Number(token) / 1000;
+    return {
+      kind: 'lease',
+      leaseId: formatLeaseId({ secret, token, ttlMs, resources }),
+      leaseRef: leaseRefOf(leaseValue(secret, token)),
+      resources,
+      token,
+      owner,
+      mode,
+      ttlMs,
+      acquireTimeMs: nowMs,
+      expireTimeMs: nowMs + ttlMs,
+      labels,
+      replayed: false,
+    };
+  },
+  async release() {
+    return { kind: 'released', released: true };
+  },
+};
+
+const edge = await startEdge({
+  locks: process.argv[2] === 'edge' ? granted : voted,
+  settings: { minTtlMs: 1000, maxTtlMs: 2 * TTL_MS, defaultTtlMs: TTL_MS },
+  addresses: ['127.0.0.1:0'],
+  keepalive: { timeMs: 10_000, timeoutMs: 5000 },
+  probe: silentProbe,
+  tracing: false,
+  version: 'floor',
+  status: () =>
+    ({ embedded: true, nodes: [], quorumMargin: 0, warnings: [], ready: true, floor: '' }) as never,
+  extraServices: [noopService],
+});
+const state = (): ServerState => ({
+  address: edge.addresses[0]!,
+  httpAddress: '',
+  cpuMicros: ownCpuMicros(),
+});
+serveParent<object, ServerState>(state(), state);
