@@ -70,6 +70,19 @@ describe('a node that sleeps past the deadline of its vote', () => {
   });
 });
 
+test('a release shuts the door at a node that had not heard of the lease: its late vote finds a closed token', async () => {
+  await bootstrapped(nodes.list);
+  const replica = await TestReplica.start(nodes.list);
+  closing.push(() => replica.stop());
+  const lease = await replica.client.lock('gpu/0');
+  await until('all three hold it', async () => (await nodes.holders('gpu/0')).every((value) => value !== ''));
+  await nodes.run(2, 'DEL', 'holdfast:r:gpu/0');
+  expect(await replica.client.release(lease.lease_id)).toBe(true);
+  // A release that matched nothing there changes nothing; only the closing one, sent after it, writes a fence.
+  const record = await until('the third node has closed the token', () => nodes.record(2, 'gpu/0'));
+  expect(record).toMatchObject({ fence: Number(lease.fencing_token), state: 'r', expiryMicros: 0 });
+});
+
 describe('an undo that arrives before its acquire', () => {
   /** The acquire is held on its way, the undo takes another connection. */
   async function overtake(using: Scripts): Promise<{ late: string; told: string }> {
