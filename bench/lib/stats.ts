@@ -42,7 +42,7 @@ export interface Duel {
 
 const SLICE_MS = 350;
 const PAIRS = 14;
-const WARM_UP_MS = 3_000;
+const WARM_UP_MS = 10_000;
 
 /** A B, B A, A B, ...: noise that drifts favours neither side, and each ratio is one of neighbours. */
 export async function duel(a: Side, b: Side, pairs = PAIRS, warmUpMs = WARM_UP_MS): Promise<Duel> {

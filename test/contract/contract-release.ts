@@ -31,6 +31,14 @@ export function releaseContract(node: () => Caller): void {
       expect((await node().look('a'))?.holder).toEqual(holderOf(first));
     });
 
+    test('matches no value that is only part of it, or that it is only part of', async () => {
+      await node().hold(first);
+      for (const value of [first.value.slice(0, -1), first.value.slice(1), `${first.value}0`, '']) {
+        expect(await node().release({ ...first, value }), value).toEqual(unmatched);
+      }
+      expect((await node().look('a'))?.holder).toEqual(holderOf(first));
+    });
+
     test('matches when any resource does', async () => {
       await node().hold(first);
       expect(await node().release({ ...first, resources: ['b', 'a'] })).toEqual(matched);

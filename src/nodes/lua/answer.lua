@@ -7,7 +7,7 @@ Part of votes.lua (concatenated by ../scripts.ts), whose locals, KEYS and ARGV i
 -- free lock and a token between the fence and now, or a holder with nothing beside it. Whatever differs takes the long
 -- way, which decides the same; the property test holds both to the memory node. Here records are put together from
 -- pieces and read in part: struct.pack of one costs as much as both commands.
-local byte, char = string.byte, string.char
+local byte, char, find = string.byte, string.char, string.find
 local HELD, RELEASED = 'held\31' .. micros(now) .. '\31', 'released\31' .. micros(now) .. '\31'
 -- Expiry, slot, flags, then state and binding passed over, fence, measures of the body.
 local READ_FREE, READ_HELD = '<dBBxxxxxd', '<dBBxxxxxdBBI2'
@@ -48,8 +48,9 @@ local function release_plainly(name, number, value)
   if not stored then return nil end
   local expiry, slot, flags, fence, from, length, till = unpack_header(READ_HELD, stored)
   if expiry <= now or expiry > now + longest or flags > 0 or fence ~= number then return nil end
+  -- Compared where it stands: to cut it out would make a text, and hash it.
+  if length ~= #value or find(stored, value, TAIL, true) ~= TAIL then return nil end
   local before = TAIL - 1
-  if sub(stored, TAIL, before + length) ~= value then return nil end
   local wrote = pcall('HSET', key,
     's', NOBODY .. char((slot + 1) % RING) .. LEFT .. sub(stored, FENCE, FENCE + 7) .. NO_BODY,
     slot_name(slot), RELEASED .. sub(stored, before + from, before + till) .. '\31')
