@@ -4,7 +4,7 @@
  *   h  name, token, ttlMs, head from and till, PUT    a plain hold: one resource, no request id, no earlier attempt
  *   r  name, token, value                             a plain release: one resource, nothing special about it
  *   p  MessagePack of [kind, ...]                     everything else
- * PUT is the record from its fence on, as the node stores it (record.lua). Numbers are little-endian: float64 tokens,
+ * PUT is the record from its fence on, as the node stores it (layout.lua). Numbers are little-endian: float64 tokens,
  * uint32 ttlMs, uint16 lengths and places, but one byte for the length of a name and of a value.
  *
  * Built as a "binary string", one character a byte: pieces join for almost nothing, and the batch is copied once.
@@ -24,7 +24,7 @@ const BEFORE_BODY = 12;
 /** Votes go to all nodes in the same tick, so the batch of the next node is nearly always the one just made. */
 let latest: { readonly operations: readonly NodeOp[]; readonly bytes: Buffer } | undefined;
 
-/** ARGV[7] of votes.lua. */
+/** ARGV[7] of gate.lua. */
 export function batchBytes(operations: readonly NodeOp[]): Buffer {
   if (latest !== undefined && same(latest.operations, operations)) return latest.bytes;
   let text = '';

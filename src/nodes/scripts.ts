@@ -9,14 +9,24 @@ export interface Script {
   readonly sha: string;
 }
 
-function compose(name: string, parts: readonly string[]): Script {
+/** What stands between these is one function: Lua makes the functions in it only for a batch that calls it. */
+const RULES = Symbol('local function rules()');
+const END = Symbol('end');
+
+type Part = string | typeof RULES | typeof END;
+
+function compose(name: string, parts: readonly Part[]): Script {
   const source = parts
-    .map((part) => readFileSync(new URL(`./lua/${part}.lua`, import.meta.url), 'utf8'))
+    .map((part) =>
+      typeof part === 'symbol'
+        ? part.description
+        : readFileSync(new URL(`./lua/${part}.lua`, import.meta.url), 'utf8'),
+    )
     .join('\n');
   return { name, source, sha: hash('sha1', source, 'hex') };
 }
 
 export const scripts = {
-  votes: compose('votes', ['record', 'votes', 'answer']),
-  admin: compose('admin', ['record', 'admin']),
+  votes: compose('votes', ['layout', 'gate', RULES, 'record', 'votes', END, 'answer']),
+  admin: compose('admin', ['layout', 'record', 'admin']),
 } as const;

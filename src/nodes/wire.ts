@@ -13,7 +13,7 @@ import type {
 } from './node.ts';
 import { SCHEMA } from './node.ts';
 
-/** ARGV[1] to ARGV[6] of votes.lua. */
+/** ARGV[1] to ARGV[6] of gate.lua. */
 export function stampArgs({ nodeId, cluster, longestTtlMs, runId }: Stamp): readonly string[] {
   const memoryMs = Math.max(requestMemoryMs, 2 * longestTtlMs);
   const figures = [longestTtlMs * 1000, tokenLeadMicros, tokenSlackMicros, fenceAgeMicros, memoryMs * 1000];

@@ -1,4 +1,4 @@
-/** What one node remembers of one resource, read from its bytes as lua/record.lua lays them out. */
+/** What one node remembers of one resource, read from its bytes as lua/layout.lua lays them out. */
 
 export interface StoredRecord {
   readonly fence: number;

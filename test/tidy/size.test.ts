@@ -9,7 +9,7 @@ const FUNCTION_LINES = 70;
 /** Files that may be longer, up to where they are today, with the reason. */
 const LONGER: Readonly<Record<string, { readonly most: number; readonly because: string }>> = {
   'src/nodes/lua/votes.lua': {
-    most: 460,
+    most: 380,
     because: 'one atomic script whose operations share local state; it may shrink, not grow',
   },
 };

@@ -20,7 +20,7 @@ local function lost(detail)
   return answer('lost', { detail = detail })
 end
 
--- The meta's `stamp` is one text, so that a vote compares it at one stroke: see votes.lua.
+-- The meta's `stamp` is one text, so that a vote compares it at one stroke: see gate.lua.
 local STAMP = '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$'
 
 local function stamp_of(schema, node, cluster, longest_ms, run)

@@ -1,7 +1,7 @@
 --[[
-answer.lua: the end of votes.lua: takes the commonest questions the short way, and answers the batch.
+answer.lua: takes the commonest questions the short way, and answers the batch.
 
-Part of votes.lua (concatenated by ../scripts.ts), whose locals, KEYS and ARGV it uses.
+Last part of the votes script (concatenated by ../scripts.ts), whose locals, KEYS and ARGV it uses.
 ]]
 -- The two commonest questions where every rule is at its commonest: one resource that has a record and no marker, a
 -- free lock and a token between the fence and now, or a holder with nothing beside it. Whatever differs takes the long
@@ -59,20 +59,18 @@ local function release_plainly(name, number, value)
   return 'R'
 end
 
-local ACTS = { h = hold, n = renew, p = repair, r = release, f = force, v = look, l = list, w = sweep,
-  g = function() return 'g' end }
-local LETS_GO = { r = true, f = true }
-local READS = { v = true, l = true, w = true }
-
 local function may(kind)
   if closed == 'config' then return false end
-  if LETS_GO[kind] then return true end
-  return closed == 'suspect' and READS[kind] == true
+  if kind == 'r' or kind == 'f' then return true end
+  return closed == 'suspect' and (kind == 'v' or kind == 'l' or kind == 'w')
 end
 
+-- The rules at length, made when the first operation needs them.
+local acts
 local function decide(o)
   if closed and not may(o[1]) then return silent(closed, closed_detail) end
-  return ACTS[o[1]](o)
+  acts = acts or rules()
+  return acts[o[1]](o)
 end
 
 -- Each reads one operation that begins at `at` and answers it; the second result is where the next one begins.
