@@ -19,12 +19,15 @@ const TURNS = 2;
 
 export class Batch {
   readonly #send: Send;
+  readonly #onDefect: (cause: unknown) => void;
   #operations: NodeOp[] = [];
   #heard: Heard[] = [];
   #inFlight = 0;
 
-  constructor(send: Send) {
+  /** `onDefect` is told what a listener threw: the others of its batch must hear their answers all the same. */
+  constructor(send: Send, onDefect: (cause: unknown) => void) {
     this.#send = send;
+    this.#onDefect = onDefect;
   }
 
   ask(op: NodeOp): Promise<Answer> {
@@ -71,7 +74,11 @@ export class Batch {
     const answers = await this.#send(operations);
     this.#inFlight -= operations.length;
     for (let index = 0; index < heard.length; index += 1) {
-      heard[index]!('kind' in answers ? answers : (answers[index] ?? TOO_FEW));
+      try {
+        heard[index]!('kind' in answers ? answers : (answers[index] ?? TOO_FEW));
+      } catch (cause) {
+        this.#onDefect(cause);
+      }
     }
   }
 }

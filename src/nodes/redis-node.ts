@@ -75,7 +75,10 @@ export class RedisNode implements LockNode {
   readonly #keys: string[];
   readonly #redis: Redis;
   readonly #scripts: typeof scripts;
-  readonly #batch = new Batch((operations) => this.#send(operations));
+  readonly #batch = new Batch(
+    (operations) => this.#send(operations),
+    (cause) => this.#probe.notice('error', 'a vote failed on a defect', { cause: String(cause) }),
+  );
   readonly #watch = new ClockWatch();
   #facts: NodeFacts | undefined;
   #stamp: { readonly args: readonly string[]; readonly runId: string } | undefined;

@@ -10,6 +10,10 @@ const nameOf = (op: NodeOp): string => (op as LookOp).resource;
 /** An answer that says which operation it belongs to. */
 const echo = (op: NodeOp): Answer => ({ kind: 'silent', why: 'error', detail: nameOf(op) });
 
+const noDefect = (cause: unknown): void => {
+  throw cause;
+};
+
 function sending(
   respond: (operations: readonly NodeOp[]) => readonly Answer[] | Silent = (some) => some.map(echo),
 ) {
@@ -17,7 +21,7 @@ function sending(
   const batch = new Batch(async (operations) => {
     sent.push(operations.map(nameOf));
     return respond(operations);
-  });
+  }, noDefect);
   return { batch, sent };
 }
 
@@ -36,7 +40,7 @@ test('what is asked in a later tick leaves in another batch, without waiting for
     return new Promise((resolve) => {
       finish = resolve;
     });
-  });
+  }, noDefect);
   void batch.ask(look('a'));
   await settled(2);
   void batch.ask(look('b'));
@@ -74,6 +78,7 @@ test('a node that owes too many answers is asked no more until it has given some
       new Promise((resolve) => {
         waiting.push(() => resolve(operations.map(echo)));
       }),
+    noDefect,
   );
   const asked = Array.from({ length: limits.operationsInFlight }, (_, index) => batch.ask(look(`r${index}`)));
   expect(await batch.ask(look('one more'))).toMatchObject({ kind: 'silent', why: 'overloaded' });
@@ -103,5 +108,32 @@ test('a node that answers too little is silent for the rest', async () => {
   expect(answers).toMatchObject([
     { detail: 'a' },
     { why: 'error', detail: expect.stringContaining('too little') },
+  ]);
+});
+
+test('a listener that throws is told of, and keeps no other from its answer', async () => {
+  const defects: unknown[] = [];
+  const batch = new Batch(
+    async (operations) => operations.map(echo),
+    (cause) => defects.push(cause),
+  );
+  batch.post(look('a'), () => {
+    throw new Error('of the listener');
+  });
+  expect(await batch.ask(look('b'))).toMatchObject({ detail: 'b' });
+  expect(defects).toEqual([new Error('of the listener')]);
+});
+
+test('a batch waits while turns bring more, but not for ever, and a lone operation for one empty turn', async () => {
+  const { batch, sent } = sending();
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  for (const name of ['a', 'b', 'c', 'd']) {
+    void batch.ask(look(name));
+    await turn();
+  }
+  await batch.ask(look('e'));
+  expect(sent).toEqual([
+    ['a', 'b', 'c'],
+    ['d', 'e'],
   ]);
 });
