@@ -1,0 +1,59 @@
+/** The card: nothing usual is written, and what is read is what was meant. */
+import { expect, test } from 'vitest';
+import { readCard, writeCard } from '../../../src/locks/card.ts';
+import type { NodeHolder } from '../../../src/nodes/node.ts';
+import { asking } from './world.ts';
+
+const TOKEN = 1_800_000_000_123_456n;
+const PROPOSED_MS = 1_800_000_000_123.456;
+
+function holder(card: string, resource = 'r'): NodeHolder {
+  return {
+    resource,
+    leaseRef: 'ref',
+    token: TOKEN,
+    owner: 'w1',
+    remainingMs: 1,
+    card,
+    binding: 0,
+    progress: '',
+  };
+}
+
+test('of the usual lease only the ttl is written; its token tells when it was asked for', () => {
+  const card = writeCard(asking({ ttlMs: 5000 }), PROPOSED_MS, TOKEN);
+  expect(card).toBe('{"t":5000}');
+  expect(readCard(holder(card))).toEqual({
+    resources: ['r'],
+    mode: 'exclusive',
+    ttlMs: 5000,
+    acquireTimeMs: 1_800_000_000_123,
+    labels: {},
+  });
+});
+
+test.each([
+  ['a second before', PROPOSED_MS - 1000],
+  ['a second after', PROPOSED_MS + 1000],
+  ['a millisecond before', PROPOSED_MS - 1],
+])('a token that was moved from the time of the request, here %s, does not tell it', (_, acquireTimeMs) => {
+  const card = writeCard(asking(), acquireTimeMs, TOKEN);
+  expect(readCard(holder(card)).acquireTimeMs).toBe(Math.round(acquireTimeMs));
+});
+
+test.each([
+  { resources: ['a', 'b'] },
+  { mode: 'shared' },
+  { labels: { 'job"': 'é☃' } },
+  { resources: ['a', 'b'], mode: 'shared', labels: { a: '', b: '2' } },
+] as const)('what is unusual is written: %o', (changes) => {
+  const ask = asking(changes);
+  const card = writeCard(ask, PROPOSED_MS, TOKEN);
+  expect(readCard(holder(card, ask.resources[0]))).toEqual({
+    resources: ask.resources,
+    mode: ask.mode,
+    ttlMs: ask.ttlMs,
+    acquireTimeMs: 1_800_000_000_123,
+    labels: ask.labels,
+  });
+});
