@@ -5,7 +5,7 @@ import { limits } from '../domain/limits.ts';
 import { invalidField, leaseLost, noQuorum, type Refusal, refuse } from '../domain/refusals.ts';
 import { NO_TOKEN, type Token } from '../domain/token.ts';
 import type { Answer, HoldOp, Marker, NodeHolder, ReleaseOp } from '../nodes/node.ts';
-import { isSilent, judge, undoTargets, type Verdict, worthWaiting } from '../quorum/ballot.ts';
+import { answeredCount, isSilent, judge, undoTargets, type Verdict, worthWaiting } from '../quorum/ballot.ts';
 import type { Ballot } from '../quorum/open-ballot.ts';
 import type { Quorum } from '../quorum/quorum.ts';
 import { backedMs, leftMs, Stopwatch } from '../quorum/validity.ts';
@@ -13,6 +13,7 @@ import { pause } from '../std/clock.ts';
 import type { Random } from '../std/random.ts';
 import { leaseOf, viewOf, writeCard } from './card.ts';
 import type { AcquireAsk, Busy, Caller } from './locks.ts';
+import { endOf } from './release.ts';
 
 /** After so many split votes the nodes are asked one after the other: attempts then meet at the first node. */
 const SPLITS_BEFORE_ORDER = 2;
@@ -204,8 +205,7 @@ class Acquisition {
   }
 
   #refuseQuorum(ballot: Ballot, detail = ''): Refusal {
-    const answered = ballot.answers.filter((answer) => !isSilent(answer)).length;
-    return noQuorum(answered, this.#quorum.size, this.#quorum.retryAfterMs, detail);
+    return noQuorum(answeredCount(ballot.answers), this.#quorum.size, this.#quorum.retryAfterMs, detail);
   }
 }
 
@@ -215,14 +215,7 @@ class Acquisition {
  */
 function undoOf(op: HoldOp): ReleaseOp {
   return {
-    kind: 'release',
-    secret: op.secret,
-    token: op.token,
-    value: op.value,
-    resources: op.resources,
-    why: 'undone',
-    reason: '',
-    closing: true,
+    ...endOf(op, 'undone', '', true),
     binding: 0,
     seen: op.seen,
     ...(op.marker === undefined ? {} : { markerKey: op.marker.key }),

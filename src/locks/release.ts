@@ -3,7 +3,7 @@
 import { type LeaseName, splitValue } from '../domain/lease.ts';
 import { noQuorum, type Refusal } from '../domain/refusals.ts';
 import { NO_TOKEN } from '../domain/token.ts';
-import type { Answer, ForceOp, NodeHolder, ReleaseOp } from '../nodes/node.ts';
+import type { Answer, ClosedWhy, ForceOp, NodeHolder, ReleaseOp } from '../nodes/node.ts';
 import { answeredCount, isSilent, type Reply } from '../quorum/ballot.ts';
 import type { Quorum } from '../quorum/quorum.ts';
 import { readCard, viewOf } from './card.ts';
@@ -12,22 +12,24 @@ import type { ForceAsk, HolderView, ReleaseAsk } from './locks.ts';
 
 export type Released = { readonly kind: 'released'; readonly released: boolean };
 
-const executed = (answer: Answer): boolean => answer.kind === 'released';
+const executed = (reply: Reply | undefined): boolean => reply?.kind === 'released';
 const matched = (reply: Reply | undefined): boolean => reply?.kind === 'released' && reply.matched;
 
+type Held = Pick<LeaseName, 'secret' | 'token' | 'value' | 'resources'>;
+
+/** The end of one lease as a node is told it; `closing` as in ReleaseOp. */
+export function endOf(
+  { secret, token, value, resources }: Held,
+  why: ClosedWhy,
+  reason: string,
+  closing: boolean,
+): ReleaseOp {
+  return { kind: 'release', secret, token, value, resources, why, reason, closing, seen: NO_TOKEN };
+}
+
 export async function release(quorum: Quorum, { lease, reason }: ReleaseAsk): Promise<Released | Refusal> {
-  const op: ReleaseOp = {
-    kind: 'release',
-    secret: lease.secret,
-    token: lease.token,
-    value: lease.value,
-    resources: lease.resources,
-    why: 'released',
-    reason,
-    // Until one node has matched, the id may be forged, and a forged id must move no fence.
-    closing: false,
-    seen: NO_TOKEN,
-  };
+  // Until one node has matched, the id may be forged, and a forged id must move no fence.
+  const op = endOf(lease, 'released', reason, false);
   const ballot = await quorum.votes.tell(op, executed);
   if (!ballot.answers.some(matched)) await ballot.complete;
   const genuine = ballot.answers.some(matched);
@@ -44,30 +46,15 @@ function finish(quorum: Quorum, op: ReleaseOp, replies: readonly (Reply | undefi
   if (replies.every(matched)) return;
   const genuine = replies.some(matched);
   const closing: ReleaseOp = genuine ? { ...op, closing: true } : op;
-  const unmatched = replies.flatMap((reply, index) => (executedBy(reply) && !matched(reply) ? [index] : []));
+  const unmatched = replies.flatMap((reply, index) => (executed(reply) && !matched(reply) ? [index] : []));
   if (genuine && unmatched.length > 0) void quorum.undo.send(closing, unmatched);
   replies.forEach((reply, index) => {
     if (isSilent(reply)) quorum.undo.owe(closing, index);
   });
 }
 
-function executedBy(reply: Reply | undefined): boolean {
-  return reply?.kind === 'released';
-}
-
 export async function giveBack(quorum: Quorum, lease: LeaseName): Promise<boolean> {
-  const op: ReleaseOp = {
-    kind: 'release',
-    secret: lease.secret,
-    token: lease.token,
-    value: lease.value,
-    resources: lease.resources,
-    why: 'undone',
-    reason: 'the caller was gone',
-    closing: true,
-    binding: 0,
-    seen: NO_TOKEN,
-  };
+  const op = { ...endOf(lease, 'undone', 'the caller was gone', true), binding: 0 };
   const answers = await quorum.undo.send(op, [...quorum.nodeIds.keys()]);
   return answers.some(matched);
 }
@@ -106,17 +93,8 @@ function closeElsewhere(
   answers: readonly Answer[],
 ): void {
   const { secret, token } = splitValue(value);
-  const op: ReleaseOp = {
-    kind: 'release',
-    secret,
-    token,
-    value,
-    resources: readCard(holder).resources,
-    why: 'forced',
-    reason,
-    closing: true,
-    seen: NO_TOKEN,
-  };
+  const { resources } = readCard(holder);
+  const op = endOf({ secret, token, value, resources }, 'forced', reason, true);
   const others = answers.flatMap((answer, index) =>
     answer.kind === 'forced' && answer.value === value ? [] : [index],
   );

@@ -47,14 +47,12 @@ function plainHold(op: HoldOp): string | undefined {
   if (op.resources.length !== 1 || op.marker !== undefined || op.seen !== 0n || op.ttlMs > WORD_MAX)
     return undefined;
   const name = binary(op.resources[0]!);
-  const told = binary(toldOf(op));
-  const put = told + binary(op.card);
-  const length = op.value.length;
+  const [body, from, length, till] = bodyOf(op);
+  const put = binary(body);
   if (name.length > BYTE_MAX || length > BYTE_MAX || put.length + BEFORE_BODY > SHORT_MAX) return undefined;
-  const from = op.secret.length + 2;
   const token = double(Number(op.token));
-  const at = short(from + BEFORE_BODY) + short(told.length + BEFORE_BODY) + short(put.length + BEFORE_BODY);
-  const measures = String.fromCharCode(from, length) + short(told.length);
+  const at = short(from + BEFORE_BODY) + short(till + BEFORE_BODY) + short(put.length + BEFORE_BODY);
+  const measures = String.fromCharCode(from, length) + short(till);
   return `h${char(name.length)}${name}${token}${word(op.ttlMs)}${at}${token}${measures}${put}`;
 }
 
@@ -107,14 +105,9 @@ function double(value: number): string {
   return String.fromCharCode(a, b, c, d, e, f, g, h);
 }
 
-/** What of a body nodes show in their events follows the secret in it. */
-function toldOf({ value, leaseRef, owner }: HoldOp | RepairOp): string {
-  return `${value}\u001f${leaseRef}\u001f${owner}`;
-}
-
 /** What nodes store of a lease as it is, and where in it they find its value and the head of its events. */
 function bodyOf(op: HoldOp | RepairOp): [string, number, number, number] {
-  const told = toldOf(op);
+  const told = `${op.value}\u001f${op.leaseRef}\u001f${op.owner}`;
   return [told + op.card, op.secret.length + 2, op.value.length, Buffer.byteLength(told)];
 }
 
