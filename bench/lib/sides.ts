@@ -9,6 +9,7 @@ import { Cluster } from '../../src/quorum/cluster.ts';
 import { makeQuorum, type Quorum } from '../../src/quorum/quorum.ts';
 import { systemClock } from '../../src/std/clock.ts';
 import { systemRandom } from '../../src/std/random.ts';
+import { asking } from '../../test/harness/asking.ts';
 import type { Pair } from './load.ts';
 import type { Servers } from './servers.ts';
 
@@ -51,17 +52,7 @@ export async function openOurs(servers: Servers, count: number, probe: Probe): P
 
 export async function hold(locks: Locks, resource: string): Promise<string> {
   const answer = await locks.acquire(
-    {
-      resources: [resource],
-      owner: resource,
-      ttlMs: TTL_MS,
-      waitMs: 0,
-      mode: 'exclusive',
-      any: 0,
-      priority: 0,
-      requestId: '',
-      labels: {},
-    },
+    asking({ resources: [resource], owner: resource, ttlMs: TTL_MS }),
     ANYBODY,
   );
   if (answer.kind !== 'lease') throw new Error(`acquire ${resource}: ${JSON.stringify(answer)}`);

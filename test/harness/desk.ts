@@ -13,6 +13,7 @@ import { Cluster, fingerprint } from '../../src/quorum/cluster.ts';
 import { makeQuorum, type Quorum } from '../../src/quorum/quorum.ts';
 import { type Clock, systemClock } from '../../src/std/clock.ts';
 import { systemRandom } from '../../src/std/random.ts';
+import { asking } from './asking.ts';
 
 export interface DeskOptions {
   readonly clock?: Clock;
@@ -69,18 +70,7 @@ export class Desk {
   }
 
   acquire(resources: string | readonly string[], more: Partial<AcquireAsk> = {}, caller: Caller = stays) {
-    const ask: AcquireAsk = {
-      resources: [resources].flat(),
-      owner: 'w1',
-      ttlMs: 2000,
-      waitMs: 0,
-      mode: 'exclusive',
-      any: 0,
-      priority: 0,
-      requestId: '',
-      labels: {},
-      ...more,
-    };
+    const ask = asking({ resources: [resources].flat(), ttlMs: 2000, ...more });
     return this.locks.acquire(ask, caller);
   }
 

@@ -1,4 +1,5 @@
 /** A real edge in front of locks that do as the test says, and a real client; no Redis takes part. */
+
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import http2 from 'node:http2';
@@ -10,6 +11,7 @@ import { silentProbe } from '../../../src/domain/probe.ts';
 import { loadContract } from '../../../src/edge/protos.ts';
 import { type Edge, type EdgeOptions, startEdge } from '../../../src/edge/server.ts';
 import type { AcquireAsk, Caller, HolderView, Locks, ReleaseAsk } from '../../../src/locks/locks.ts';
+import { asking } from '../../harness/asking.ts';
 
 export const contract = loadContract();
 export const settings = { minTtlMs: 100, maxTtlMs: 60_000, defaultTtlMs: 30_000 };
@@ -94,17 +96,7 @@ export class FakeLocks implements Locks {
   forceRelease: Locks['forceRelease'] = async () => ({ kind: 'forced', freed: [holder] });
 }
 
-const askOf = (resource: string): AcquireAsk => ({
-  resources: [resource],
-  owner: 'w1',
-  ttlMs: 30_000,
-  waitMs: 0,
-  mode: 'exclusive',
-  any: 0,
-  priority: 0,
-  requestId: '',
-  labels: {},
-});
+const askOf = (resource: string): AcquireAsk => asking({ resources: [resource], ttlMs: 30_000 });
 
 /** What a test started, closed in the opposite order by `close`. */
 export class Stage {

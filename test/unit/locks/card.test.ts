@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { readCard, writeCard } from '../../../src/locks/card.ts';
 import type { NodeHolder } from '../../../src/nodes/node.ts';
-import { asking } from './world.ts';
+import { asking } from '../../harness/asking.ts';
 
 const TOKEN = 1_800_000_000_123_456n;
 const PROPOSED_MS = 1_800_000_000_123.456;

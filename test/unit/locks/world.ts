@@ -13,6 +13,7 @@ import { type Answer, type LockNode, type NodeOp, type NodeView, SCHEMA } from '
 import { makeQuorum, type Quorum } from '../../../src/quorum/quorum.ts';
 import { ManualClock } from '../../../src/std/clock.ts';
 import { SeededRandom } from '../../../src/std/random.ts';
+import { asking } from '../../harness/asking.ts';
 import { enlist } from '../../harness/enlist.ts';
 
 export const START = 1_800_000_000_000_000;
@@ -21,21 +22,6 @@ export const LONGEST_TTL_MS = 60_000;
 const TIMEOUT_MS = 250;
 
 export const present: Caller = { principal: '', gone: () => false };
-
-export function asking(changes: Partial<AcquireAsk> = {}): AcquireAsk {
-  return {
-    resources: ['r'],
-    owner: 'w1',
-    ttlMs: TTL_MS,
-    waitMs: 0,
-    mode: 'exclusive',
-    any: 0,
-    priority: 0,
-    requestId: '',
-    labels: {},
-    ...changes,
-  };
-}
 
 /**
  * What becomes of a request: `now` executed and answered; `later` waits for `deliver`, as its answer does;
@@ -177,7 +163,7 @@ export class Replica {
   }
 
   acquire(changes: Partial<AcquireAsk> = {}, caller: Caller = present): Promise<Lease | Busy | Refusal> {
-    return acquire(this.quorum, this.#random, asking({ owner: this.id, ...changes }), caller);
+    return acquire(this.quorum, this.#random, asking({ owner: this.id, ttlMs: TTL_MS, ...changes }), caller);
   }
 
   heartbeat({ leaseId }: Pick<Lease, 'leaseId'>, ttlMs?: number, progress = ''): Promise<Lease | Refusal> {
