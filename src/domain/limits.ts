@@ -26,6 +26,10 @@ export const limits = {
   undosPerNode: 65_536,
   /** Attempts of one Acquire before it gives up on a split or stale vote. */
   attempts: 8,
+  /** Waiters of one resource that Inspect shows. */
+  waitersShown: 1000,
+  /** Shared waiters of one replica that ask at once when a resource comes free for them; the rest follows in turn. */
+  sharedAtOnce: 64,
   messageBytes: 1 << 20,
 } as const;
 

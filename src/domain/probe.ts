@@ -17,6 +17,10 @@ export interface Probe {
   vote(op: string, node: string, answer: string): void;
   /** Present only while tracing is on; undefined for a call that is not sampled. */
   readonly traceVote?: (op: string) => VoteTrace | undefined;
+  /** How many callers wait in line at this replica. */
+  waiters(count: number): void;
+  /** A lease was granted after so long in line; 0 when it was had at once. */
+  waited(ms: number): void;
   /** A batch of operations left for a node. */
   batch(node: string, operations: number): void;
   /** A node changed its state. */
@@ -34,6 +38,8 @@ const nothing = (): void => {};
 export const silentProbe: Probe = {
   operation: nothing,
   vote: nothing,
+  waiters: nothing,
+  waited: nothing,
   batch: nothing,
   nodeState: nothing,
   undosOwed: nothing,

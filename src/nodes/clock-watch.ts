@@ -39,6 +39,11 @@ export class ClockWatch {
     return 0;
   }
 
+  /** Node time less our monotonic time in milliseconds, the middle of what it may be; undefined before a reading. */
+  offsetMs(): number | undefined {
+    return this.#last === undefined ? undefined : (this.#last.low + this.#last.high) / 2;
+  }
+
   /** Another process may run by another clock: what was known of the old one proves nothing. */
   forget(): void {
     this.#last = undefined;

@@ -11,6 +11,8 @@ export interface Keys {
   readonly marker: string;
   /** Hash: the quarantine of this run, while it lasts. */
   readonly quarantine: string;
+  /** Prefix of what stands beside the records, and of the channels: see lua/layout.lua. */
+  readonly beside: string;
 }
 
 export function keysOf(namespace: string): Keys {
@@ -20,10 +22,21 @@ export function keysOf(namespace: string): Keys {
     record: `${namespace}:r:`,
     marker: `${namespace}:q:`,
     quarantine: `${namespace}:quarantine`,
+    beside: `${namespace}:b:`,
   };
 }
 
 /** In the order in which every script takes them as KEYS. */
 export function keyList(keys: Keys): string[] {
-  return [keys.meta, keys.names, keys.record, keys.marker, keys.quarantine];
+  return [keys.meta, keys.names, keys.record, keys.marker, keys.quarantine, keys.beside];
+}
+
+/** The channel on which one replica is woken. */
+export function wakeChannel(keys: Keys, replica: string): string {
+  return `${keys.beside}wake:${replica}`;
+}
+
+/** The channel on which a node tells its news while somebody watches. */
+export function newsChannel(keys: Keys): string {
+  return `${keys.beside}news`;
 }

@@ -1,7 +1,8 @@
 /** The admin operations of a memory node: meta and quarantine by compare-and-set, fences for a takeover (admin.ts). */
 import { maxToken } from '../domain/token.ts';
 import type { AdminAnswer, AdminOp, FenceEntry, Meta, NewMeta } from './admin.ts';
-import { nextPage, type Store } from './memory-store.ts';
+import { setFence } from './memory-record.ts';
+import { type Fence, nextPage, type Store } from './memory-store.ts';
 
 type Of<K extends AdminOp['kind']> = Extract<AdminOp, { kind: K }>;
 
@@ -88,7 +89,10 @@ function inherit(store: Store, op: Of<'inherit'>): AdminAnswer {
 
 function fences(store: Store, op: Of<'fences'>): AdminAnswer {
   const { names } = store.page(op.after, op.limit);
-  const entries = names.map((resource): FenceEntry => ({ resource, ...store.record(resource)!.fence }));
+  const entries = names.flatMap((resource): FenceEntry[] => {
+    const fence = store.record(resource)?.fence;
+    return fence === undefined ? [] : [{ resource, ...fence }];
+  });
   return { kind: 'fences', entries, next: nextPage(names, op.limit), floor: store.floor };
 }
 
@@ -114,10 +118,15 @@ function raise(store: Store, { resource, token, state, opener }: FenceEntry): vo
   if (own !== undefined && token < own.token) return;
   if (own?.token === token) {
     if (own.state !== 'open' || (state === 'open' && opener === own.opener)) return;
-    store.fenced(resource, { token, state: state === 'open' ? 'undone' : state, opener: '' });
+    bring(store, resource, { token, state: state === 'open' ? 'undone' : state, opener: '' });
     return;
   }
-  store.fenced(resource, { token, state, opener: state === 'open' ? opener : '' });
+  bring(store, resource, { token, state, opener: state === 'open' ? opener : '' });
+}
+
+/** Another node's fence does not say whether a reader set it, so it counts as a writer's. */
+function bring(store: Store, resource: string, fence: Fence): void {
+  setFence(store.recordFor(resource), fence, 'exclusive');
 }
 
 /** Old proposers find another cluster and stay silent; `fences` asks only for the run, so it still answers. */

@@ -2,29 +2,30 @@
  * A lock node in memory: the executable specification of the contract in node.ts, and the embedded store.
  *
  * It decides synchronously, so one operation is atomic by construction. Here is step 1 (may this node vote at all);
- * the votes are in memory-vote.ts, what they share in memory-record.ts, admission in memory-admin.ts.
+ * the votes are in memory-vote.ts, the waiting line in memory-line.ts, the reads in memory-views.ts, what they share in
+ * memory-record.ts, what is told in memory-news.ts, admission in memory-admin.ts.
  */
-import { fenceAgeMicros } from '../domain/limits.ts';
-import { maxToken } from '../domain/token.ts';
+
 import { unreachable } from '../std/assert.ts';
 import type { Clock } from '../std/clock.ts';
 import { systemRandom } from '../std/random.ts';
 import type { AdminAnswer, AdminOp, NodeFacts } from './admin.ts';
+import type { Ears, TellOp, WatchOp } from './line.ts';
 import { administer } from './memory-admin.ts';
-import { allRules, type Rules, settle, type Turn, viewOf } from './memory-record.ts';
-import { nextPage, Store } from './memory-store.ts';
+import { join, leave, settle, waits, wakesOf } from './memory-line.ts';
+import { Announcer, watchedUntil } from './memory-news.ts';
+import { allRules, announce, type Rules, type Turn } from './memory-record.ts';
+import { Store } from './memory-store.ts';
+import { list, look, sweep } from './memory-views.ts';
 import { force, hold, release, renew, repair } from './memory-vote.ts';
 import {
   type Answer,
-  type ListOp,
   type LockNode,
-  type LookOp,
   type NodeOp,
   SCHEMA,
   type Silent,
   type SilentWhy,
   type Stamp,
-  type SweepOp,
 } from './node.ts';
 
 export interface MemoryNodeOptions {
@@ -44,6 +45,7 @@ export class MemoryNode implements LockNode {
   readonly id: string;
   readonly #clock: Clock;
   readonly #rules: Rules;
+  readonly #announcer = new Announcer();
   #runId: string;
   #store = new Store();
   #stamp: Stamp | undefined;
@@ -76,6 +78,12 @@ export class MemoryNode implements LockNode {
   restart(memory: 'kept' | 'lost', runId: string = newRunId()): void {
     this.#runId = runId;
     if (memory === 'lost') this.#store = new Store();
+    this.#announcer.missed();
+  }
+
+  /** Each of several replicas may listen. */
+  hear(ears: Ears): void {
+    this.#announcer.hear(ears);
   }
 
   async facts(): Promise<NodeFacts> {
@@ -93,6 +101,10 @@ export class MemoryNode implements LockNode {
     return administer(this.#store, op, this.#clock.wallMicros());
   }
 
+  nowMicros(): number {
+    return this.#clock.wallMicros();
+  }
+
   async ask(op: NodeOp): Promise<Answer> {
     try {
       return this.decide(op);
@@ -104,16 +116,25 @@ export class MemoryNode implements LockNode {
   decide(op: NodeOp): Answer {
     const stamp = this.#stamp;
     if (stamp === undefined) return silent('unreachable', 'not admitted');
-    const turn: Turn = {
-      store: this.#store,
-      nowMicros: this.#clock.wallMicros(),
-      longestTtlMs: stamp.longestTtlMs,
-      rules: this.#rules,
-    };
+    const turn = this.#turn(stamp);
+    const given = this.#vote(turn, stamp, op);
+    this.#announcer.tell({ wakes: wakesOf(turn), news: turn.news });
+    return given;
+  }
+
+  #turn({ longestTtlMs }: Stamp): Turn {
+    const store = this.#store;
+    const nowMicros = this.#clock.wallMicros();
+    store.watchUntilMicros = watchedUntil(store.watchUntilMicros, nowMicros);
+    const watched = store.watchUntilMicros > nowMicros;
+    return { store, nowMicros, longestTtlMs, rules: this.#rules, watched, news: [], loosened: new Set() };
+  }
+
+  #vote(turn: Turn, stamp: Stamp, op: NodeOp): Answer {
     const reason = configFault(turn, stamp) ?? this.#amnesia(turn, stamp) ?? suspicion(turn);
     if (reason === undefined) return answer(turn, op);
     if (reason.why === 'config') return reason;
-    if (reason.why === 'suspect') return letsGo(op) || isRead(op) ? answer(turn, op) : reason;
+    if (reason.why === 'suspect') return letsGo(op) || isReadOrTidy(op) ? answer(turn, op) : reason;
     if (!letsGo(op)) return reason;
     const given = answer(turn, op);
     return hasMatched(given) ? given : reason;
@@ -152,9 +173,20 @@ function suspicion({ store, nowMicros, longestTtlMs }: Turn): Silent | undefined
   return store.suspectUntil > nowMicros ? silent('suspect', 'its clock jumped') : undefined;
 }
 
-/** Step 1: `look`, `list` and `sweep` are not stopped by suspicion (amnesia and config stop them). */
-function isRead(op: NodeOp): boolean {
-  return op.kind === 'look' || op.kind === 'list' || op.kind === 'sweep';
+const readsAndTidies: ReadonlySet<NodeOp['kind']> = new Set([
+  'look',
+  'list',
+  'waits',
+  'sweep',
+  'settle',
+  'leave',
+  'watch',
+  'tell',
+]);
+
+/** Step 1: what reads or tidies is not stopped by suspicion (amnesia and config stop it). */
+function isReadOrTidy(op: NodeOp): boolean {
+  return readsAndTidies.has(op.kind);
 }
 
 /** Step 1: `release` and `force` are stopped neither by suspicion nor by amnesia, for letting go is always safe. */
@@ -187,36 +219,32 @@ function answer(turn: Turn, op: NodeOp): Answer {
       return sweep(turn, op);
     case 'ping':
       return { kind: 'pong', nowMicros: turn.nowMicros };
+    case 'join':
+      return join(turn, op);
+    case 'leave':
+      return leave(turn, op);
+    case 'waits':
+      return waits(turn, op);
+    case 'settle':
+      return settle(turn, op);
+    case 'watch':
+      return watch(turn, op);
+    case 'tell':
+      return tell(turn, op);
     default:
       return unreachable(op);
   }
 }
 
-function look(turn: Turn, op: LookOp): Answer {
-  const record = turn.store.record(op.resource);
-  return { kind: 'seen', view: record === undefined ? null : viewOf(turn, record, op.history) };
+function watch({ store, nowMicros }: Turn, op: WatchOp): Answer {
+  store.watchUntilMicros = Math.max(store.watchUntilMicros, nowMicros + op.forMs * 1000);
+  return { kind: 'watching' };
 }
 
-function list(turn: Turn, op: ListOp): Answer {
-  const { names, more } = turn.store.page(op.after, op.limit, op.prefix);
-  return { kind: 'listed', views: names.map((name) => viewOf(turn, turn.store.record(name)!, 0)), more };
-}
-
-function sweep(turn: Turn, op: SweepOp): Answer {
-  const { store } = turn;
-  const { names } = store.page(op.after, op.limit);
-  let expired = 0;
-  let dropped = 0;
-  for (const name of names) {
-    if (settle(turn, name)) expired += 1;
-    const record = store.record(name)!;
-    if (record.holder !== undefined) continue;
-    if (record.fence.token + BigInt(fenceAgeMicros) >= BigInt(turn.nowMicros)) continue;
-    // Fence and floor change together: at no moment may a token below the dropped fence be admitted.
-    store.floor = maxToken(store.floor, record.fence.token);
-    store.drop(name);
-    dropped += 1;
+function tell(turn: Turn, { resources, token, leaseRef, owner, reason }: TellOp): Answer {
+  for (const resource of resources) {
+    const lost = { type: 'lost', timeMicros: turn.nowMicros, remainingMs: 0 } as const;
+    announce(turn, { ...lost, resource, token, leaseRef, owner, reason });
   }
-  store.dropPastMarkers(turn.nowMicros);
-  return { kind: 'swept', next: nextPage(names, op.limit), expired, dropped };
+  return { kind: 'told' };
 }

@@ -1,8 +1,10 @@
-/** The rules of a memory node that every operation shares: expiry, matching, fences, events, markers (node.ts). */
+/** The rules of a memory node that every operation shares: holders, expiry, fences, events, markers (node.ts). */
+import type { Mode } from '../domain/lease.ts';
 import { limits, requestMemoryMs, tokenLeadMicros, tokenSlackMicros } from '../domain/limits.ts';
 import { maxToken, NO_TOKEN, type Token } from '../domain/token.ts';
-import type { Fence, Holder, ResourceRecord, Store } from './memory-store.ts';
-import type { ClosedWhy, NodeEvent, NodeEventType, NodeHolder, NodeView } from './node.ts';
+import type { News } from './line.ts';
+import { byBytes, type Fence, type Holder, type ResourceRecord, type Store } from './memory-store.ts';
+import type { ClosedWhy, NodeEvent, NodeEventType, NodeHolder } from './node.ts';
 
 /**
  * TEST HOOK: each rule that is false here is switched off, so that a test can show the anomaly it prevents.
@@ -21,6 +23,12 @@ export interface Rules {
   readonly floor: boolean;
   /** HOLD e and RELEASE: no token passes lead and slack. */
   readonly ahead: boolean;
+  /** HOLD c: readers are in the way of a writer. */
+  readonly readersExclude: boolean;
+  /** HOLD w: who waits goes first. */
+  readonly lineKept: boolean;
+  /** REPAIR: a reader that was shut below the fence does not come back. */
+  readonly readerRepairShut: boolean;
 }
 
 export const allRules: Rules = {
@@ -30,32 +38,43 @@ export const allRules: Rules = {
   equalTokenOtherOpener: true,
   floor: true,
   ahead: true,
+  readersExclude: true,
+  lineKept: true,
+  readerRepairShut: true,
 };
 
-/** One operation's view of the node: its memory, and the one time it reads. */
+/** One operation's view of the node: its memory, and the one time it reads; and what it will have to tell. */
 export interface Turn {
   readonly store: Store;
   readonly nowMicros: number;
   readonly longestTtlMs: number;
   readonly rules: Rules;
+  /** Whether anybody wants the news. */
+  readonly watched: boolean;
+  readonly news: News[];
+  /** Where a holder or the first in line went: whoever is first there once the operation is complete may be woken. */
+  readonly loosened: Set<string>;
 }
 
-/** Step 2 for one resource: cut what reaches too far, then forget who is past. Whether somebody was forgotten. */
-export function settle(turn: Turn, resource: string): boolean {
+/** Step 2 for one resource: cut what reaches too far, then forget who is past. How many were forgotten. */
+export function expire(turn: Turn, resource: string): number {
   const record = turn.store.record(resource);
-  const holder = record?.holder;
-  if (record === undefined || holder === undefined) return false;
-  holder.expiryMicros = cutExpiry(turn, holder);
-  if (!isPast(turn, holder)) return false;
-  // The fence stays as it is: an expired lease was not closed, so its own late messages are not refused by it.
-  record.holder = undefined;
-  note(turn, record, 'expired', holder, '');
-  endMarker(turn, holder, 'expired');
-  return true;
+  if (record === undefined) return 0;
+  let forgotten = 0;
+  for (const holder of holdersIn(record)) {
+    holder.expiryMicros = cutExpiry(turn, holder);
+    if (!isPast(turn, holder)) continue;
+    // The fence stays as it is: an expired lease was not closed, so its own late messages are not refused by it.
+    vacate(turn, record, holder);
+    note(turn, record, 'expired', holder, '');
+    endMarker(turn, holder, 'expired');
+    forgotten += 1;
+  }
+  return forgotten;
 }
 
 /** Step 2: no promise reaches further than the longest ttl, so a clock that stepped back keeps nobody for longer. */
-function cutExpiry(turn: Turn, holder: Holder): number {
+export function cutExpiry(turn: Turn, holder: Holder): number {
   return Math.min(holder.expiryMicros, turn.nowMicros + turn.longestTtlMs * 1000);
 }
 
@@ -66,14 +85,35 @@ export function isPast(turn: Turn, holder: Holder): boolean {
     : holder.expiryMicros < turn.nowMicros;
 }
 
-export function holderOf(turn: Turn, resource: string): Holder | undefined {
-  return turn.store.record(resource)?.holder;
+/** The exclusive one or the readers, these by the bytes of their values. */
+export function holdersIn(record: ResourceRecord | undefined): readonly Holder[] {
+  if (record === undefined) return [];
+  return record.holder === undefined ? record.readers : [record.holder, ...record.readers];
+}
+
+/** Two modes conflict unless both are shared. */
+export function conflict(one: Mode, other: Mode): boolean {
+  return one === 'exclusive' || other === 'exclusive';
 }
 
 /** Exactly `value`: another attempt of the same lease is somebody else. */
-export function matches(turn: Turn, holder: Holder | undefined, value: string): holder is Holder {
-  if (holder === undefined) return false;
-  return turn.rules.uniquePerAttempt ? holder.value === value : secretOf(holder.value) === secretOf(value);
+export function holderBy(turn: Turn, resource: string, value: string): Holder | undefined {
+  const holders = holdersIn(turn.store.record(resource));
+  return turn.rules.uniquePerAttempt
+    ? holders.find((holder) => holder.value === value)
+    : holders.find((holder) => secretOf(holder.value) === secretOf(value));
+}
+
+/** A reader stands among the others by the bytes of its value. */
+export function install(record: ResourceRecord, holder: Holder): void {
+  if (holder.mode === 'exclusive') record.holder = holder;
+  else record.readers = [...record.readers, holder].sort((a, b) => byBytes(a.value, b.value));
+}
+
+function vacate(turn: Turn, record: ResourceRecord, holder: Holder): void {
+  if (record.holder === holder) record.holder = undefined;
+  else record.readers = record.readers.filter((reader) => reader !== holder);
+  turn.loosened.add(record.resource);
 }
 
 export function secretOf(value: string): string {
@@ -93,11 +133,35 @@ export function letGo(
   holder: Holder,
   close: { readonly why: ClosedWhy; readonly token: Token; readonly reason: string },
 ): void {
-  record.holder = undefined;
-  if (record.fence.token <= close.token) record.fence = closedFence(close);
+  vacate(turn, record, holder);
+  if (record.fence === undefined || record.fence.token <= close.token) {
+    setFence(record, closedFence(close), holder.mode);
+  } else if (holder.mode === 'shared') {
+    shut(turn, record, close.token);
+  }
   note(turn, record, close.why, holder, close.reason);
   if (close.why === 'undone') deleteMarkerOf(turn, holder.markerKey, holder.value);
   else endMarker(turn, holder, close.why);
+}
+
+/**
+ * Below a fence that a reader set other readers may still be repaired, below a writer's nobody. To close a fence at its
+ * own token makes it nobody else's.
+ */
+export function setFence(record: ResourceRecord, fence: Fence, by: Mode): void {
+  if (by === 'exclusive' && (fence.state === 'open' || fence.token !== record.fence?.token)) {
+    record.writer = fence.token;
+  }
+  record.fence = fence;
+}
+
+/** The fence above cannot say that this token was closed. What it outlives, two longest ttls, no heartbeat does. */
+export function shut(turn: Turn, record: ResourceRecord, token: Token): void {
+  const { nowMicros, longestTtlMs } = turn;
+  const kept = record.shut.filter(
+    (one) => one.token !== token && one.timeMicros + 2 * longestTtlMs * 1000 > nowMicros,
+  );
+  record.shut = [...kept, { token, timeMicros: nowMicros }];
 }
 
 export function closedFence({ token, why }: { readonly token: Token; readonly why: ClosedWhy }): Fence {
@@ -111,6 +175,7 @@ export function note(
   type: NodeEventType,
   of: { readonly token: Token; readonly leaseRef: string; readonly owner: string },
   reason: string,
+  remainingMs = 0,
 ): void {
   const event: NodeEvent = {
     type,
@@ -123,6 +188,15 @@ export function note(
   if (type === 'renewed' && record.history.at(-1)?.type === 'renewed') record.history.pop();
   record.history.push(event);
   if (record.history.length > limits.historyPerResource) record.history.shift();
+  announce(turn, { ...event, resource: record.resource, remainingMs });
+}
+
+export function announce(turn: Turn, news: News): void {
+  if (turn.watched) turn.news.push(news);
+}
+
+export function remainingMsOf(turn: Turn, holder: Holder): number {
+  return Math.floor((holder.expiryMicros - turn.nowMicros) / 1000);
 }
 
 /** Ends the holder's marker, if it is still this holder's: a later attempt may have taken the key over. */
@@ -149,21 +223,28 @@ export function shown(turn: Turn, holder: Holder): NodeHolder {
     leaseRef: holder.leaseRef,
     token: holder.token,
     owner: holder.owner,
-    remainingMs: Math.floor((holder.expiryMicros - turn.nowMicros) / 1000),
+    remainingMs: remainingMsOf(turn, holder),
     card: holder.card,
     binding: holder.binding,
     progress: holder.progress,
   };
 }
 
-/** LOOK: reads only, so an expired holder is left out rather than forgotten, and an expiry too far away cut in the copy. */
-export function viewOf(turn: Turn, record: ResourceRecord, events: number): NodeView {
-  const { holder } = record;
-  const live = holder !== undefined && !isPast(turn, holder);
-  return {
-    resource: record.resource,
-    ...(live ? { holder: shown(turn, { ...holder, expiryMicros: cutExpiry(turn, holder) }) } : {}),
-    fence: { token: record.fence.token, state: record.fence.state },
-    history: record.history.slice(Math.max(0, record.history.length - events)).reverse(),
-  };
+/** A question about many readers is answered with so many of one resource. */
+const READERS_SHOWN_MAX = 64;
+
+/** Those of a resource's holders that are in somebody's way, as answers show them. */
+export function shownInTheWay(
+  turn: Turn,
+  resource: string,
+  inTheWay: (holder: Holder) => boolean,
+): readonly NodeHolder[] {
+  let readers = 0;
+  return holdersIn(turn.store.record(resource))
+    .filter((holder) => {
+      if (!inTheWay(holder)) return false;
+      if (holder.mode === 'shared') readers += 1;
+      return readers <= READERS_SHOWN_MAX;
+    })
+    .map((holder) => shown(turn, holder));
 }

@@ -1,45 +1,56 @@
 /** HOLD, RENEW, REPAIR, RELEASE and FORCE as the contract in node.ts states them, one small function a rule. */
+import type { Mode } from '../domain/lease.ts';
 import type { LostWhy } from '../domain/refusals.ts';
 import { maxToken, NO_TOKEN, type Token } from '../domain/token.ts';
+import { endWait, mustWait, prepare, queue } from './memory-line.ts';
 import {
   closedFence,
   deleteMarkerOf,
   highestAdmissible,
-  holderOf,
+  holderBy,
+  holdersIn,
+  install,
   letGo,
-  matches,
   note,
+  remainingMsOf,
   secretOf,
-  settle,
+  setFence,
   shown,
+  shownInTheWay,
+  shut,
   type Turn,
 } from './memory-record.ts';
-import type { Fence, Holder } from './memory-store.ts';
-import type { Answer, ForceOp, HoldOp, Marker, ReleaseOp, RenewOp, RepairOp } from './node.ts';
+import type { Fence, Holder, ResourceRecord } from './memory-store.ts';
+import type { Answer, ForceOp, HoldOp, Marker, NodeHolder, ReleaseOp, RenewOp, RepairOp } from './node.ts';
 
 export function hold(turn: Turn, op: HoldOp): Answer {
-  settleAll(turn, op.resources);
-  const refused =
-    byMarker(turn, op) ?? byHolders(turn, op) ?? byFences(turn, op) ?? byClock(turn, op, op.seen);
+  prepare(turn, [...new Set([...op.resources, ...(op.place?.resources ?? [])])]);
+  const known = byMarker(turn, op);
+  if (known !== undefined) return known;
+  if (holdsAll(turn, op)) return { kind: 'dup' };
+  const holders = holdersInTheWay(turn, op);
+  if (holders.length > 0) return queue(turn, op, holders);
+  const refused = byFences(turn, op) ?? byClock(turn, op, op.seen);
   if (refused !== undefined) return refused;
+  if (mustWait(turn, op)) return queue(turn, op, undefined);
   grant(turn, op, { type: 'held', binding: 0, progress: '' });
   if (op.marker !== undefined) markLive(turn, op.marker, op.value);
+  endWait(turn, op);
   return { kind: 'held' };
 }
 
 export function renew(turn: Turn, op: RenewOp): Answer {
-  settleAll(turn, op.resources);
+  prepare(turn, op.resources);
   const [first] = op.resources;
   if (first === undefined || !holdsAll(turn, op)) return { kind: 'missing', why: lostWhy(turn, op) };
   for (const resource of op.resources) {
-    const record = turn.store.record(resource)!;
-    const holder = record.holder!;
+    const holder = holderBy(turn, resource, op.value)!;
     // An extension never shortens.
     holder.expiryMicros = Math.max(holder.expiryMicros, turn.nowMicros + op.ttlMs * 1000);
     if (op.progress !== undefined) holder.progress = op.progress;
-    note(turn, record, 'renewed', holder, '');
+    note(turn, turn.store.recordFor(resource), 'renewed', holder, '', remainingMsOf(turn, holder));
   }
-  const holder = holderOf(turn, first)!;
+  const holder = holderBy(turn, first, op.value)!;
   return {
     kind: 'extended',
     holder: shown(turn, holder),
@@ -49,8 +60,11 @@ export function renew(turn: Turn, op: RenewOp): Answer {
 }
 
 export function repair(turn: Turn, op: RepairOp): Answer {
-  settleAll(turn, op.resources);
-  const refused = byHolders(turn, op) ?? byFences(turn, op);
+  prepare(turn, op.resources);
+  if (holdsAll(turn, op)) return { kind: 'dup' };
+  const holders = holdersInTheWay(turn, op);
+  if (holders.length > 0) return { kind: 'conflict', holders };
+  const refused = byFences(turn, op);
   if (refused !== undefined) return refused;
   const { binding, progress, marker } = op;
   grant(turn, op, { type: 'renewed', binding, progress });
@@ -62,15 +76,14 @@ export function repair(turn: Turn, op: RepairOp): Answer {
 }
 
 export function release(turn: Turn, op: ReleaseOp): Answer {
-  settleAll(turn, op.resources);
+  prepare(turn, op.resources);
   let matched = false;
   for (const resource of op.resources) {
-    const record = turn.store.record(resource);
-    const holder = record?.holder;
-    if (record !== undefined && matches(turn, holder, op.value)) {
+    const holder = holderBy(turn, resource, op.value);
+    if (holder !== undefined) {
       // A newer binding: the lease was resumed elsewhere, and this message is of the stream it left.
       if (op.binding !== undefined && holder.binding > op.binding) continue;
-      letGo(turn, record, holder, op);
+      letGo(turn, turn.store.recordFor(resource), holder, op);
       matched = true;
     } else if (op.closing && turn.rules.closing) {
       close(turn, op, resource);
@@ -83,24 +96,20 @@ export function release(turn: Turn, op: ReleaseOp): Answer {
 }
 
 export function force(turn: Turn, op: ForceOp): Answer {
-  settle(turn, op.resource);
-  const holder = holderOf(turn, op.resource);
-  if (holder === undefined || (op.leaseRef !== '' && holder.leaseRef !== op.leaseRef)) {
-    return { kind: 'forced', value: '', holder: null };
-  }
+  prepare(turn, [op.resource]);
+  const holder = holdersIn(turn.store.record(op.resource)).find(
+    ({ leaseRef }) => op.leaseRef === '' || op.leaseRef === leaseRef,
+  );
+  if (holder === undefined) return { kind: 'forced', value: '', holder: null };
   const before = shown(turn, holder);
   const { value, token } = holder;
   for (const resource of cardResources(holder.card, op.resource)) {
-    settle(turn, resource);
-    const record = turn.store.record(resource);
-    if (record === undefined || !matches(turn, record.holder, value)) continue;
-    letGo(turn, record, record.holder, { why: 'forced', token, reason: op.reason });
+    prepare(turn, [resource]);
+    const held = holderBy(turn, resource, value);
+    if (held === undefined) continue;
+    letGo(turn, turn.store.recordFor(resource), held, { why: 'forced', token, reason: op.reason });
   }
   return { kind: 'forced', value, holder: before };
-}
-
-function settleAll(turn: Turn, resources: readonly string[]): void {
-  for (const resource of resources) settle(turn, resource);
 }
 
 interface Attempt {
@@ -109,12 +118,12 @@ interface Attempt {
 }
 
 function holdsAll(turn: Turn, { value, resources }: Attempt): boolean {
-  return resources.every((resource) => matches(turn, holderOf(turn, resource), value));
+  return resources.every((resource) => holderBy(turn, resource, value) !== undefined);
 }
 
 /** A lease that was resumed under a newer binding keeps its request id. */
 function holdsAny(turn: Turn, { value, resources }: Attempt): boolean {
-  return resources.some((resource) => matches(turn, holderOf(turn, resource), value));
+  return resources.some((resource) => holderBy(turn, resource, value) !== undefined);
 }
 
 /** HOLD a: a request id that is known with another value. */
@@ -125,8 +134,8 @@ function byMarker(turn: Turn, op: HoldOp): Answer | undefined {
   if (known.digest !== op.marker.digest) return { kind: 'mismatch' };
   if (known.ended !== undefined) return { kind: 'ended', value: known.value, why: known.ended.why };
   const held = op.resources
-    .map((resource) => holderOf(turn, resource))
-    .filter((holder): holder is Holder => holder?.value === known.value);
+    .flatMap((resource) => holdersIn(turn.store.record(resource)))
+    .filter(({ value }) => value === known.value);
   const [first] = held;
   if (first === undefined) return { kind: 'ended', value: known.value, why: 'unknown' };
   // An earlier attempt of this very call: its undo is on the way, and b and c say what to do until then.
@@ -135,26 +144,27 @@ function byMarker(turn: Turn, op: HoldOp): Answer | undefined {
   return { kind: 'replay', value: known.value, holder: shown(turn, first) };
 }
 
-/** HOLD b and c: this very attempt holds all, or somebody (be it another attempt of this lease) holds some. */
-function byHolders(turn: Turn, op: Attempt): Answer | undefined {
-  if (holdsAll(turn, op)) return { kind: 'dup' };
-  const holders = op.resources
-    .map((resource) => holderOf(turn, resource))
-    .filter((holder) => holder !== undefined);
-  if (holders.length === 0) return undefined;
-  return { kind: 'conflict', holders: holders.map((holder) => shown(turn, holder)) };
-}
-
 interface Proposal extends Attempt {
   readonly secret: string;
   readonly token: Token;
+  readonly mode?: 'shared';
+}
+
+/** HOLD c: somebody whom this cannot hold beside, be it another attempt of this lease, or this one, holding a part. */
+function holdersInTheWay(turn: Turn, { secret, resources, mode }: Proposal): readonly NodeHolder[] {
+  const excludesReaders = mode !== 'shared' && turn.rules.readersExclude;
+  const inTheWay = (holder: Holder) =>
+    excludesReaders || holder.mode === 'exclusive' || secretOf(holder.value) === secret;
+  return resources.flatMap((resource) => shownInTheWay(turn, resource, inTheWay));
 }
 
 /** HOLD d: the highest of all fences and floors that refuse this token. */
-function byFences(turn: Turn, op: Proposal): Answer | undefined {
+function byFences(turn: Turn, op: HoldOp | RepairOp): Answer | undefined {
   let highest: Token | undefined;
   for (const resource of op.resources) {
-    const refusing = refusingFence(turn, op, turn.store.record(resource)?.fence);
+    const record = turn.store.record(resource);
+    if (op.kind === 'repair' && readsBelow(turn, op, record)) continue;
+    const refusing = refusingFence(turn, op, record?.fence);
     if (refusing !== undefined) highest = highest === undefined ? refusing : maxToken(highest, refusing);
   }
   return highest === undefined ? undefined : { kind: 'stale', fence: highest };
@@ -165,9 +175,19 @@ function refusingFence(turn: Turn, op: Proposal, fence: Fence | undefined): Toke
   if (fence !== undefined && op.token === fence.token && fence.state === 'open') {
     if (fence.opener === op.secret || !turn.rules.equalTokenOtherOpener) return undefined;
   }
-  const floor = turn.rules.floor ? turn.store.floor : NO_TOKEN;
-  const highest = maxToken(fence?.token ?? NO_TOKEN, floor);
+  const highest = maxToken(fence?.token ?? NO_TOKEN, floorOf(turn));
   return op.token <= highest ? highest : undefined;
+}
+
+function floorOf(turn: Turn): Token {
+  return turn.rules.floor ? turn.store.floor : NO_TOKEN;
+}
+
+/** REPAIR: a reader that other readers passed, with no writer since, and that nobody closed. */
+function readsBelow(turn: Turn, { token, mode }: Proposal, record: ResourceRecord | undefined): boolean {
+  if (mode !== 'shared' || record?.fence === undefined || token >= record.fence.token) return false;
+  if (token <= record.writer || token <= floorOf(turn)) return false;
+  return !turn.rules.readerRepairShut || record.shut.every((one) => one.token !== token);
 }
 
 /** HOLD e: a broken clock may not poison a fence. */
@@ -189,21 +209,17 @@ function grant(
   const { binding, progress } = as;
   const marked = { markerKey: op.marker?.key ?? '', markerDigest: op.marker?.digest ?? '' };
   const expiryMicros = turn.nowMicros + op.ttlMs * 1000;
+  const mode: Mode = op.mode ?? 'exclusive';
   for (const resource of op.resources) {
-    const record = turn.store.fenced(resource, { token, state: 'open', opener: secret });
-    record.holder = {
-      resource,
-      value,
-      leaseRef,
-      token,
-      owner,
-      card,
-      ...marked,
-      expiryMicros,
-      binding,
-      progress,
-    };
-    note(turn, record, as.type, op, '');
+    const record = turn.store.recordFor(resource);
+    // A reader may be repaired below the fence of a later one, which stays.
+    if (record.fence === undefined || record.fence.token <= token) {
+      setFence(record, { token, state: 'open', opener: secret }, mode);
+    }
+    const lease = { resource, value, leaseRef, token, owner, card, mode, ...marked };
+    const holder: Holder = { ...lease, expiryMicros, binding, progress };
+    install(record, holder);
+    note(turn, record, as.type, holder, '', remainingMsOf(turn, holder));
   }
 }
 
@@ -229,9 +245,18 @@ function lostWhy(turn: Turn, op: RenewOp): LostWhy {
 
 /** RELEASE with `closing` where nothing matched: a hold of this token that arrives later must find it closed. */
 function close(turn: Turn, op: ReleaseOp, resource: string): void {
-  const fence = turn.store.record(resource)?.fence;
-  if (!mayClose(turn, op, fence)) return;
-  turn.store.fenced(resource, closedFence(op));
+  const record = turn.store.record(resource);
+  const fence = record?.fence;
+  if (mayClose(turn, op, fence)) {
+    setFence(turn.store.recordFor(resource), closedFence(op), 'exclusive');
+  } else if (
+    record !== undefined &&
+    fence !== undefined &&
+    record.writer < op.token &&
+    op.token < fence.token
+  ) {
+    shut(turn, record, op.token);
+  }
 }
 
 /** What a close may touch: a lower fence, the one it opened, or none; and never beyond what HOLD e admits. */

@@ -8,27 +8,37 @@
  * What a node remembers per resource, its RECORD:
  *   fence    (token, state, opener): the highest token it has admitted or closed. State is `open` or why it was
  *            closed (`released`, `forced`, `undone`); opener is the secret of the lease that opened it.
- *   holder   at most one (this release): value, leaseRef, owner, expiry, binding, card, progress, marker key.
+ *   holder   at most one exclusive: value, leaseRef, owner, expiry, binding, card, progress, marker key;
+ *   readers  or any number of shared ones, each the same (in `record` below both are HOLDERS).
+ *   writer   the token of the last change of the fence that was not a reader's, 0 before; and SHUT: the tokens of
+ *            readers that were closed below the fence; when another is shut, those older than two longest ttls
+ *            (time + 2 x longest <= now) are dropped.
  *   history  a ring of the last `limits.historyPerResource` events.
  * and per node: request MARKERS (key -> value, digest, live or ended and why) and the META (see AdminOp).
  * All times are the node's own wall clock in microseconds (`now`), read once for each batch.
  *
- * BEFORE every vote operation (each but `look`, `list`, `sweep`, `ping`) in this order:
+ * BEFORE every vote operation (each but `look`, `list`, `waits`, `sweep`, `watch`, `tell`, `ping`) in this order:
  *   1. Another schema, cluster fingerprint, node id or longest ttl in the meta: silent `config`. Meta missing or
  *      of another process run: silent `amnesia`. `suspectUntil` > now: silent `suspect` (a suspicion further
- *      away than one longest ttl is cut to that). `look`, `list` and `sweep` are not stopped by suspicion, and
+ *      away than one longest ttl is cut to that). What reads or tidies (`look`, `list`, `waits`, `sweep`, `settle`,
+ *      `leave`, `watch`, `tell`) is not stopped by suspicion, and
  *      `release` and `force` neither by suspicion nor by amnesia, for letting go is always safe; but where the
  *      meta is missing or of another run, a `release` or `force` that matched nothing (it has run all the same)
  *      answers silent `amnesia`: what a forgetful node does not hold proves nothing.
  *   2. For each named resource: an expiry further away than the longest ttl is cut to now + longest ttl; a
  *      holder whose expiry <= now is forgotten: event `expired`, its marker is ended with why `expired`, the
  *      fence stays as it is. What step 2 changed is kept even if the operation is then refused.
+ *   3. The waiting line: see line.ts.
  */
-import type { LostWhy } from '../domain/refusals.ts';
 import type { Token } from '../domain/token.ts';
+import type { Answer } from './answer.ts';
+import type { Ears, JoinOp, LeaveOp, Place, SettleOp, TellOp, WaitsOp, WatchOp } from './line.ts';
+
+export type * from './answer.ts';
+export type * from './line.ts';
 
 /** Version of everything a node stores; a node that bears another is refused (docs/versioning.md). */
-export const SCHEMA = 2;
+export const SCHEMA = 3;
 
 /**
  * HOLD (Acquire). Decided over all `resources` together, all or none, in this order:
@@ -39,13 +49,20 @@ export const SCHEMA = 2;
  *                                                secret as this one (an earlier attempt of ours): then go on at b
  *        live, but nobody holds that value    -> ended(value, `unknown`)
  *   b. exactly `value` holds every resource   -> dup
- *   c. any resource has a holder (or, partly, this value) -> conflict(the holders, in the order of `resources`)
+ *   c. any resource has a holder that is exclusive, or any at all if this is not shared, or another attempt of this
+ *      secret (or, partly, this value)        -> conflict(these holders, in the order of `resources` and, of readers,
+ *                                                of their values' bytes; at most 64 readers of one resource)
  *   d. for each resource, unless its fence is (token, open, this secret): token <= fence or token <= floor
  *                                             -> stale(the highest fence or floor of these resources)
  *   e. for any resource: token > max(now + lead, fence + slack, seen + slack); no fence counts as 0
  *                                             -> ahead
+ *   w. for any resource: a live entry of a conflicting mode stands ahead of `place` in line (of whoever, without
+ *      a place)                               -> wait
  *   f. else: it holds all (binding 0, expiry now + ttl), each fence = (token, open, secret), event `held`, the
- *      marker (if given) is live with this value and digest -> held
+ *      marker (if given) is live with this value and digest; its entries in the lines of `resources` are taken off,
+ *      and if one was there and its place names no others, it is forgotten as a waiter -> held
+ * A conflict or wait with a `place` first does JOIN: crowded if that is refused. What it answers has the line in it;
+ * without a place it has where one of the lines is not empty.
  */
 export interface HoldOp {
   readonly kind: 'hold';
@@ -62,6 +79,10 @@ export interface HoldOp {
   /** The fence that refused the previous attempt, 0 when there was none. */
   readonly seen: Token;
   readonly marker?: Marker;
+  /** Absent: exclusive. */
+  readonly mode?: 'shared';
+  /** Where to wait if it cannot be had now; its resources include those of the hold. */
+  readonly place?: Place;
 }
 
 /** A request id on a node: the key is a hash of who asked, the digest one of what was asked. */
@@ -88,9 +109,11 @@ export interface RenewOp {
 }
 
 /**
- * REPAIR (second half of Heartbeat, sent only after another node matched): rules b, c and d of HOLD, not a, e;
+ * REPAIR (second half of Heartbeat, sent only after another node matched): rules b, c and d of HOLD, not a, e, w;
  * then as HOLD f with the given binding, progress and marker key (a marker with a key that is unknown here is
- * written live; one that is known stays) -> held. Event `renewed`.
+ * written live; one that is known stays), no entry being taken off -> held. Event `renewed`.
+ * A shared one below the fence is not stale by d if writer < token, token > floor and token is not SHUT: the fence then
+ * stays as it is. Otherwise it is -> stale(the fence or floor).
  */
 export interface RepairOp {
   readonly kind: 'repair';
@@ -105,17 +128,20 @@ export interface RepairOp {
   readonly binding: number;
   readonly progress: string;
   readonly marker?: Marker;
+  readonly mode?: 'shared';
 }
 
 /**
  * RELEASE and undo. For each resource whose holder is exactly `value`, and whose binding is <= `binding` when
- * one is given: the holder goes, the fence becomes (token, why) unless it is higher; event `why` with `reason`.
+ * one is given: the holder goes, the fence becomes (token, why) unless it is higher (then a reader's token is SHUT);
+ * event `why` with `reason`.
  * Deletion is the first write: a node whose memory is full must still let go. The marker of the holder is then
  * ended with why (`released`, `forced`), or, when why is `undone`, deleted.
  * A resource that did not match: `closing` false: nothing changes. `closing` true: nothing changes if somebody
  * holds `value` with a newer binding; else the fence is raised to (token, why) if it is lower, or equal, still
- * open and opened by this very secret; otherwise it stays; without a fence it is written when token > floor. No close raises a fence above max(now + lead, fence + slack, seen + slack):
- * then it stays. A given `markerKey` whose marker holds `value` is deleted when why is `undone`.
+ * open and opened by this very secret; otherwise it stays, but a token with writer < token < fence is SHUT; without a
+ * fence it is written when token > floor. What a close raises it raises as a writer's. No close raises a fence above
+ * max(now + lead, fence + slack, seen + slack): then it stays. A given `markerKey` whose marker holds `value` is deleted when why is `undone`.
  * -> released(matched: any resource matched).
  */
 export interface ReleaseOp {
@@ -135,9 +161,9 @@ export interface ReleaseOp {
 export type ClosedWhy = 'released' | 'forced' | 'undone';
 
 /**
- * FORCE: the holder of `resource` (any, or the one with `leaseRef` when that is not empty) loses everything
- * named in its card's `resources` that it holds here, as RELEASE does on a match, with why `forced`.
- * -> forced(the holder before, with its value; null when nothing matched).
+ * FORCE: the holder of `resource` (the exclusive one or the reader with the lowest value, or the one with `leaseRef`
+ * when that is not empty) loses everything named in its card's `resources` that it holds here, as RELEASE does on a
+ * match, with why `forced`. -> forced(the holder before, with its value; null when nothing matched).
  */
 export interface ForceOp {
   readonly kind: 'force';
@@ -146,11 +172,15 @@ export interface ForceOp {
   readonly reason: string;
 }
 
-/** LOOK: a read of one resource; changes nothing, an expired holder is left out. `history`: how many events, newest first. */
+/**
+ * LOOK: a read of one resource; changes nothing, an expired holder is left out. `history`: how many events, newest
+ * first; `line` (absent: 0): how many waiters.
+ */
 export interface LookOp {
   readonly kind: 'look';
   readonly resource: string;
   readonly history: number;
+  readonly line?: number;
 }
 
 /** LIST: up to `limit` known names after `after` with `prefix`, in byte order, each as `look` without history. */
@@ -162,9 +192,9 @@ export interface ListOp {
 }
 
 /**
- * SWEEP: of up to `limit` names after `after`: forgets expired holders as step 2; drops a record without a holder
- * whose fence is older than `fenceAgeMicros` (token + age < now) and raises the floor to that token in the same
- * script. -> swept(next: the last name seen, '' at the end; expired, dropped: how many).
+ * SWEEP: of up to `limit` names after `after`: forgets expired holders as step 2 and does step 3; drops a record
+ * without holders and with an empty line if it has no fence, or one that is older than `fenceAgeMicros` (token + age <
+ * now), and raises the floor to that token in the same script. -> swept(next: the last name seen, '' at the end; expired, dropped: how many).
  */
 export interface SweepOp {
   readonly kind: 'sweep';
@@ -177,78 +207,22 @@ export interface PingOp {
   readonly kind: 'ping';
 }
 
-export type NodeOp = HoldOp | RenewOp | RepairOp | ReleaseOp | ForceOp | LookOp | ListOp | SweepOp | PingOp;
-
-/** One holder as one node sees it. The value is left out: it is the secret half of a lease id. */
-export interface NodeHolder {
-  readonly resource: string;
-  readonly leaseRef: string;
-  readonly token: Token;
-  readonly owner: string;
-  readonly remainingMs: number;
-  readonly card: string;
-  readonly binding: number;
-  readonly progress: string;
-}
-
-export type NodeEventType = 'held' | 'renewed' | 'undone' | 'released' | 'expired' | 'forced';
-
-export interface NodeEvent {
-  readonly type: NodeEventType;
-  readonly timeMicros: number;
-  readonly token: Token;
-  readonly leaseRef: string;
-  readonly owner: string;
-  readonly reason: string;
-}
-
-export type SilentWhy =
-  | 'timeout'
-  | 'unreachable'
-  | 'amnesia'
-  | 'config'
-  | 'suspect'
-  | 'refused'
-  | 'full'
-  | 'overloaded'
-  | 'error';
-
-export interface NodeView {
-  readonly resource: string;
-  readonly holder?: NodeHolder;
-  readonly fence?: { readonly token: Token; readonly state: 'open' | ClosedWhy };
-  readonly history: readonly NodeEvent[];
-}
-
-export type Answer =
-  | { readonly kind: 'held' }
-  | { readonly kind: 'dup' }
-  | { readonly kind: 'replay'; readonly value: string; readonly holder: NodeHolder }
-  | { readonly kind: 'ended'; readonly value: string; readonly why: LostWhy }
-  | { readonly kind: 'mismatch' }
-  | { readonly kind: 'conflict'; readonly holders: readonly NodeHolder[] }
-  | { readonly kind: 'stale'; readonly fence: Token }
-  | { readonly kind: 'ahead'; readonly nowMicros: number }
-  | {
-      readonly kind: 'extended';
-      readonly holder: NodeHolder;
-      readonly markerKey: string;
-      readonly markerDigest: string;
-    }
-  | { readonly kind: 'missing'; readonly why: LostWhy }
-  | { readonly kind: 'released'; readonly matched: boolean }
-  | { readonly kind: 'forced'; readonly value: string; readonly holder: NodeHolder | null }
-  | { readonly kind: 'seen'; readonly view: NodeView | null }
-  | { readonly kind: 'listed'; readonly views: readonly NodeView[]; readonly more: boolean }
-  | { readonly kind: 'swept'; readonly next: string; readonly expired: number; readonly dropped: number }
-  | { readonly kind: 'pong'; readonly nowMicros: number }
-  | Silent;
-
-export interface Silent {
-  readonly kind: 'silent';
-  readonly why: SilentWhy;
-  readonly detail: string;
-}
+export type NodeOp =
+  | HoldOp
+  | RenewOp
+  | RepairOp
+  | ReleaseOp
+  | ForceOp
+  | LookOp
+  | ListOp
+  | SweepOp
+  | PingOp
+  | JoinOp
+  | LeaveOp
+  | WaitsOp
+  | SettleOp
+  | WatchOp
+  | TellOp;
 
 /** Who a voter is supposed to be; sent with every batch and compared with the node's meta in the same script. */
 export interface Stamp {
@@ -265,4 +239,8 @@ export interface LockNode {
   ask(op: NodeOp): Promise<Answer>;
   /** `ask` without a promise, where a node can: a vote asks so often that they count. Calls `heard` once, later. */
   post?(op: NodeOp, heard: (answer: Answer) => void): void;
+  /** From now on `ears` hear what the node tells. */
+  hear?(ears: Ears): void;
+  /** What the node's clock shows now, in microseconds, as near as its answers tell; undefined before the first. */
+  nowMicros?(): number | undefined;
 }

@@ -2,6 +2,7 @@
  * One batch of operations as bytes, the way answer.lua reads them: one after the other, each a letter and its fields.
  *
  *   h  name, token, ttlMs, head from and till, PUT    a plain hold: one resource, no request id, no earlier attempt
+ *   w  the same, and a packed one with its place       a plain hold that waits in line if it must
  *   r  name, token, value                             a plain release: one resource, nothing special about it
  *   p  MessagePack of [kind, ...]                     everything else
  * PUT is the record from its fence on, as the node stores it (layout.lua). Numbers are little-endian: float64 tokens,
@@ -10,6 +11,7 @@
  * Built as a "binary string", one character a byte: pieces join for almost nothing, and the batch is copied once.
  */
 import { Packr } from 'msgpackr';
+import type { Place } from './line.ts';
 import type { HoldOp, NodeOp, ReleaseOp, RepairOp } from './node.ts';
 
 // Arrays, strings and small integers only: what the nodes' cmsgpack and any other reader agree on.
@@ -46,6 +48,7 @@ function plainText(op: NodeOp): string | undefined {
 function plainHold(op: HoldOp): string | undefined {
   if (op.resources.length !== 1 || op.marker !== undefined || op.seen !== 0n || op.ttlMs > WORD_MAX)
     return undefined;
+  if (op.mode !== undefined || (op.place !== undefined && op.place.resources.length !== 1)) return undefined;
   const name = binary(op.resources[0]!);
   const [body, from, length, till] = bodyOf(op);
   const put = binary(body);
@@ -53,7 +56,10 @@ function plainHold(op: HoldOp): string | undefined {
   const token = double(Number(op.token));
   const at = short(from + BEFORE_BODY) + short(till + BEFORE_BODY) + short(put.length + BEFORE_BODY);
   const measures = String.fromCharCode(from, length) + short(till);
-  return `h${char(name.length)}${name}${token}${word(op.ttlMs)}${at}${token}${measures}${put}`;
+  const plain = `${char(name.length)}${name}${token}${word(op.ttlMs)}${at}${token}${measures}${put}`;
+  if (op.place === undefined) return `h${plain}`;
+  const packed = packer.pack(operationTuple(op)) as Buffer;
+  return `w${plain}${word(packed.length)}${packed.toString('latin1')}`;
 }
 
 function plainRelease(op: ReleaseOp): string | undefined {
@@ -120,9 +126,12 @@ function namesOf(resources: readonly string[]): string | readonly string[] {
 function operationTuple(op: NodeOp): unknown[] {
   switch (op.kind) {
     case 'hold': {
-      const { token, resources, ttlMs, seen, marker } = op;
-      const tuple = ['h', namesOf(resources), Number(token), ttlMs, ...bodyOf(op)];
-      if (marker !== undefined) tuple.push(Number(seen), marker.key, marker.digest);
+      const { token, resources, ttlMs, seen, marker, mode, place } = op;
+      const tuple: unknown[] = ['h', namesOf(resources), Number(token), ttlMs, ...bodyOf(op)];
+      if (mode !== undefined || place !== undefined) {
+        tuple.push(Number(seen), marker?.key ?? '', marker?.digest ?? '', mode === 'shared' ? 1 : 0);
+        if (place !== undefined) tuple.push(placeTuple(place));
+      } else if (marker !== undefined) tuple.push(Number(seen), marker.key, marker.digest);
       else if (seen !== 0n) tuple.push(Number(seen));
       return tuple;
     }
@@ -133,7 +142,8 @@ function operationTuple(op: NodeOp): unknown[] {
     case 'repair': {
       const { resources, token, ttlMs, binding, progress, marker } = op;
       const held = ['p', namesOf(resources), Number(token), ttlMs, ...bodyOf(op), binding, progress];
-      return [...held, marker?.key ?? '', marker?.digest ?? ''];
+      const marked = [...held, marker?.key ?? '', marker?.digest ?? ''];
+      return op.mode === undefined ? marked : [...marked, 1];
     }
     case 'release': {
       const tuple = ['r', namesOf(op.resources), Number(op.token), op.value];
@@ -145,12 +155,43 @@ function operationTuple(op: NodeOp): unknown[] {
     case 'force':
       return ['f', op.resource, op.leaseRef, op.reason];
     case 'look':
-      return ['v', op.resource, op.history];
+      return op.line === undefined ? ['v', op.resource, op.history] : ['v', op.resource, op.history, op.line];
     case 'list':
       return ['l', op.prefix, op.after, op.limit];
     case 'sweep':
       return ['w', op.after, op.limit];
     case 'ping':
       return ['g'];
+    case 'join':
+      return ['j', placeTuple(op.place)];
+    case 'leave':
+      return ['y', op.id, op.mode === 'shared' ? 1 : 0, namesOf(op.resources)];
+    case 'waits':
+      return ['o', op.owner];
+    case 'settle':
+      return ['s', namesOf(op.resources)];
+    case 'watch':
+      return ['k', op.forMs];
+    case 'tell':
+      return ['t', namesOf(op.resources), Number(op.token), op.leaseRef, op.owner, op.reason];
   }
+}
+
+/** As line.lua reads it. */
+function placeTuple(place: Place): unknown[] {
+  const { id, ticket, order, priority, replica, owner, mode, any, resources, livenessMs, most } = place;
+  const shared = mode === 'shared' ? 1 : 0;
+  return [
+    id,
+    ticket,
+    order,
+    priority,
+    replica,
+    owner,
+    shared,
+    any,
+    namesOf(resources),
+    Math.ceil(livenessMs),
+    most,
+  ];
 }

@@ -1,14 +1,17 @@
 /** One Redis server as a voter: a connection that never replays a command, and one script for each tick's votes. */
-import { Redis, type RedisOptions } from 'ioredis';
+import { Redis } from 'ioredis';
 import { type Probe, silentProbe } from '../domain/probe.ts';
 import { type Clock, pause } from '../std/clock.ts';
 import type { AdminAnswer, AdminOp, NodeFacts } from './admin.ts';
 import { adminText, factsOf, parseAdmin } from './admin-wire.ts';
 import { Batch } from './batch.ts';
 import { ClockWatch } from './clock-watch.ts';
+import { connectionOptions } from './connection.ts';
 import { keyList, keysOf } from './keys.ts';
+import type { Ears } from './line.ts';
 import type { Answer, LockNode, NodeOp, Silent, Stamp } from './node.ts';
 import { batchBytes } from './op-bytes.ts';
+import { RedisEar } from './redis-ear.ts';
 import { type Script, scripts } from './scripts.ts';
 import { parseAnswer, stampArgs } from './wire.ts';
 
@@ -25,37 +28,16 @@ export interface RedisNodeOptions {
   readonly timeoutMs: number;
   readonly clock: Clock;
   readonly probe?: Probe;
+  /** Which replica asks; its own releases do not wake it. */
+  readonly replica?: string;
   /** TEST HOOK: scripts with one rule switched off, to show the anomaly that the rule prevents. */
   readonly scripts?: typeof scripts;
 }
 
-const HANDSHAKE_MS_MIN = 1000;
 const READY_POLL_MS = 10;
 
 function silence(why: Silent['why'], detail: string): Silent {
   return { kind: 'silent', why, detail };
-}
-
-/**
- * The options that fail fast and never run a command twice: ioredis' defaults resend what a lost connection left
- * unanswered, even after the caller was told that it timed out.
- */
-function connectionOptions({ url, timeoutMs, username, password }: RedisNodeOptions) {
-  return {
-    protocol: 2,
-    ...(url.startsWith('unix://') ? { path: url.slice('unix://'.length) } : {}),
-    ...(password === undefined ? {} : { password }),
-    ...(username === undefined || username === '' ? {} : { username }),
-    enableOfflineQueue: false,
-    maxRetriesPerRequest: 0,
-    autoResendUnfulfilledCommands: false,
-    autoResubscribe: false,
-    connectTimeout: Math.max(HANDSHAKE_MS_MIN, timeoutMs * 4),
-    socketTimeout: Math.max(HANDSHAKE_MS_MIN, timeoutMs * 4),
-    retryStrategy: (times) => Math.min(500, 50 * times) + Math.floor((times * 37) % 50),
-    disableClientInfo: true,
-    connectionName: 'holdfast',
-  } as const satisfies RedisOptions;
 }
 
 export class RedisNode implements LockNode {
@@ -73,6 +55,9 @@ export class RedisNode implements LockNode {
   readonly #probe: Probe;
   readonly #timeoutMs: number;
   readonly #keys: string[];
+  readonly #replica: string;
+  readonly #options: RedisNodeOptions;
+  #ear: RedisEar | undefined;
   readonly #redis: Redis;
   readonly #scripts: typeof scripts;
   readonly #batch = new Batch(
@@ -92,6 +77,8 @@ export class RedisNode implements LockNode {
     this.#timeoutMs = options.timeoutMs;
     this.#scripts = options.scripts ?? scripts;
     this.#keys = keyList(keysOf(options.namespace));
+    this.#replica = options.replica ?? '';
+    this.#options = options;
     const settings = connectionOptions(options);
     this.#redis = options.url.startsWith('unix://') ? new Redis(settings) : new Redis(options.url, settings);
     this.#redis.on('ready', () => void this.#greet());
@@ -102,6 +89,7 @@ export class RedisNode implements LockNode {
   }
 
   ask(op: NodeOp): Promise<Answer> {
+    if (op.kind === 'watch') this.#ear?.follow(op.forMs);
     if (this.#stamp === undefined) return Promise.resolve(this.#refusal);
     return this.#batch.ask(op);
   }
@@ -113,6 +101,24 @@ export class RedisNode implements LockNode {
     } else {
       this.#batch.post(op, heard);
     }
+  }
+
+  /** Opens the connection on which the node tells `ears`; once. */
+  hear(ears: Ears): void {
+    const { url, namespace } = this.#options;
+    this.#ear ??= new RedisEar({
+      url,
+      connection: connectionOptions(this.#options),
+      keys: keysOf(namespace),
+      clock: this.#clock,
+      ears,
+      onDefect: (cause) => this.#probe.notice('error', 'a wake failed on a defect', { cause: String(cause) }),
+    });
+  }
+
+  nowMicros(): number | undefined {
+    const offsetMs = this.#watch.offsetMs();
+    return offsetMs === undefined ? undefined : Math.round((this.#clock.monotonicMs() + offsetMs) * 1000);
   }
 
   /** Lets the node vote as `stamp`, or, without one, keeps it silent for the given reason. */
@@ -151,6 +157,7 @@ export class RedisNode implements LockNode {
     this.#closed = true;
     this.#lose('closed');
     this.#redis.disconnect();
+    this.#ear?.close();
   }
 
   /** A run id is true for as long as this very connection lives: no process outlives its sockets. */
@@ -181,7 +188,7 @@ export class RedisNode implements LockNode {
     this.#probe.batch(this.id, operations.length);
     const sentMs = this.#clock.monotonicMs();
     const reply = await this.#command(() =>
-      this.#run(this.#scripts.votes, [...stamp.args, batchBytes(operations)]),
+      this.#run(this.#scripts.votes, [...stamp.args, batchBytes(operations), this.#replica]),
     );
     if (reply instanceof Error) return silence('error', reply.message);
     if (typeof reply !== 'string') return silence('timeout', `no answer within ${this.#timeoutMs} ms`);

@@ -27,6 +27,18 @@ function compose(name: string, parts: readonly Part[]): Script {
 }
 
 export const scripts = {
-  votes: compose('votes', ['layout', 'gate', RULES, 'record', 'votes', END, 'answer']),
+  votes: compose('votes', [
+    'layout',
+    'gate',
+    RULES,
+    'record',
+    'readers',
+    'line',
+    'votes',
+    'ends',
+    'views',
+    END,
+    'answer',
+  ]),
   admin: compose('admin', ['layout', 'record', 'admin']),
 } as const;

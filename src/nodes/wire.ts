@@ -1,6 +1,7 @@
 /** The stamp as the Lua scripts read it, and their answers as the rest of the code reads them. */
 import { fenceAgeMicros, requestMemoryMs, tokenLeadMicros, tokenSlackMicros } from '../domain/limits.ts';
 import type { LostWhy } from '../domain/refusals.ts';
+import type { LineView, News, NewsType, NodeWaiter, Wake } from './line.ts';
 import type {
   Answer,
   ClosedWhy,
@@ -23,11 +24,25 @@ export function stampArgs({ nodeId, cluster, longestTtlMs, runId }: Stamp): read
 const HELD: Answer = { kind: 'held' };
 const DUP: Answer = { kind: 'dup' };
 const MISMATCH: Answer = { kind: 'mismatch' };
+const CROWDED: Answer = { kind: 'crowded' };
+const SETTLED: Answer = { kind: 'settled' };
+const WATCHING: Answer = { kind: 'watching' };
+const TOLD: Answer = { kind: 'told' };
 const MATCHED: Answer = { kind: 'released', matched: true };
 const UNMATCHED: Answer = { kind: 'released', matched: false };
 
 type HolderTuple = [string, string, string, string, number, string, number, string];
-type ViewTuple = [string, HolderTuple | false, string, string, string[] | object];
+type LineTuple = [number, number, string, string, string[] | object, boolean];
+type WaiterTuple = [string, string, string, string, number, number, number, string[]];
+type ViewTuple = [
+  string,
+  HolderTuple | false,
+  string,
+  string,
+  string[] | object,
+  HolderTuple[] | object,
+  [number, WaiterTuple[] | object] | false,
+];
 
 /** One answer of a batch; `nowMicros` is the node's time, which heads the batch. */
 export function parseAnswer(text: string, nowMicros: number): Answer {
@@ -47,6 +62,14 @@ export function parseAnswer(text: string, nowMicros: number): Answer {
         return { kind: 'ahead', nowMicros };
       case 'g':
         return { kind: 'pong', nowMicros };
+      case 'c':
+        return CROWDED;
+      case 't':
+        return SETTLED;
+      case 'k':
+        return WATCHING;
+      case 'T':
+        return TOLD;
     }
   }
   return parseTuple(JSON.parse(text) as [string, ...unknown[]], nowMicros);
@@ -55,8 +78,24 @@ export function parseAnswer(text: string, nowMicros: number): Answer {
 function parseTuple(tuple: [string, ...unknown[]], nowMicros: number): Answer {
   const [kind, first, second, third] = tuple;
   switch (kind) {
-    case 'c':
-      return { kind: 'conflict', holders: (first as HolderTuple[]).map(holderOf) };
+    case 'c': {
+      const holders = (first as HolderTuple[]).map(holderOf);
+      if (second === false || second === undefined) return { kind: 'conflict', holders };
+      return { kind: 'conflict', holders, line: lineOf(second as LineTuple) };
+    }
+    case 'W':
+      return { kind: 'wait', line: lineOf(first as LineTuple) };
+    case 'q':
+      return { kind: 'queued', line: lineOf(first as LineTuple) };
+    case 'L':
+      return {
+        kind: 'left',
+        matched: first as boolean,
+        line: second === false ? NO_LINE : lineOf(second as LineTuple),
+        holders: listOf<HolderTuple>(third).map(holderOf),
+      };
+    case 'o':
+      return { kind: 'waiting', waiters: listOf<WaiterTuple>(first).map(waiterOf) };
     case 's':
       return { kind: 'stale', fence: BigInt(first as string) };
     case 'e':
@@ -101,6 +140,25 @@ function holderOf(tuple: HolderTuple): NodeHolder {
   return { resource, leaseRef, token: BigInt(token), owner, remainingMs, card, binding, progress };
 }
 
+const NO_LINE: LineView = { position: 0, length: 0, ticket: 0, order: 0, free: [], tangled: false };
+
+function lineOf([position, length, ticket, order, free, tangled]: LineTuple): LineView {
+  return {
+    position,
+    length,
+    ticket: Number(ticket),
+    order: Number(order),
+    free: listOf<string>(free),
+    tangled,
+  };
+}
+
+function waiterOf(tuple: WaiterTuple): NodeWaiter {
+  const [id, owner, ticket, order, priority, shared, any, resources] = tuple;
+  const mode = shared === 1 ? 'shared' : 'exclusive';
+  return { id, owner, ticket: Number(ticket), order: Number(order), priority, mode, any, resources };
+}
+
 /** How the scripts abbreviate a fence's state. */
 export const fenceStates: Record<string, 'open' | ClosedWhy> = {
   o: 'open',
@@ -110,10 +168,15 @@ export const fenceStates: Record<string, 'open' | ClosedWhy> = {
 };
 
 function viewOf(tuple: ViewTuple): NodeView {
-  const [resource, holder, fence, state, history] = tuple;
+  const [resource, holder, fence, state, history, readers, line] = tuple;
+  const shared = listOf<HolderTuple>(readers);
   return {
     resource,
     ...(holder === false ? {} : { holder: holderOf(holder) }),
+    ...(shared.length === 0 ? {} : { readers: shared.map(holderOf) }),
+    ...(line === false
+      ? {}
+      : { line: { length: line[0], waiters: listOf<WaiterTuple>(line[1]).map(waiterOf) } }),
     ...(fence === '-'
       ? {}
       : { fence: { token: BigInt(fence), state: fenceStates[state.toLowerCase()] ?? 'open' } }),
@@ -130,5 +193,35 @@ function eventOf(packed: string): NodeEvent {
     leaseRef,
     owner,
     reason,
+  };
+}
+
+/** What line.lua publishes on a replica's wake channel. */
+export function wakeOf(message: string): Wake {
+  const [resource = '', id = '', fence = '0'] = message.split('\u001f');
+  return { resource, id, fence: BigInt(fence) };
+}
+
+/** What record.lua and line.lua publish on the news channel. */
+export function newsOf(message: string): News {
+  const [
+    resource = '',
+    type = '',
+    time = '0',
+    token = '0',
+    leaseRef = '',
+    owner = '',
+    reason = '',
+    left = '0',
+  ] = message.split('\u001f');
+  return {
+    type: type as NewsType,
+    timeMicros: Number(time),
+    resource,
+    token: BigInt(token),
+    leaseRef,
+    owner,
+    reason,
+    remainingMs: Number(left),
   };
 }

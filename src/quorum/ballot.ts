@@ -1,6 +1,7 @@
 /** Why a hold was not granted, from what the nodes said. Pure: tested by enumeration over all vote vectors. */
 import type { LostWhy } from '../domain/refusals.ts';
 import { maxToken, type Token } from '../domain/token.ts';
+import type { LineView } from '../nodes/line.ts';
 import type { Answer, NodeHolder } from '../nodes/node.ts';
 
 /** `skipped`: an ordered vote met a holder at an earlier node and did not go on to this one. */
@@ -16,8 +17,10 @@ export type Verdict =
   | { readonly kind: 'stale'; readonly fence: Token }
   /** A majority would vote for a token near `nowMicros`, the median of the answering nodes' time. */
   | { readonly kind: 'ahead'; readonly nowMicros: number }
-  /** A majority holds one other lease on some resource. */
+  /** A majority holds one other lease on some resource, or has others ahead in line. */
   | { readonly kind: 'held'; readonly holders: readonly NodeHolder[] }
+  /** A node's line is full. */
+  | { readonly kind: 'crowded' }
   /** Nobody has a majority: attempts met each other. */
   | { readonly kind: 'split'; readonly holders: readonly NodeHolder[] }
   /** The request id is known: the majority holds `value`. */
@@ -105,7 +108,9 @@ function judgeVotes(answers: Answers, majority: number): Verdict | undefined {
   const clocks: number[] = [];
   const conflicts: NodeHolder[][] = [];
   let stale = 0;
+  let behind = 0;
   for (const answer of answers) {
+    if (answer?.kind === 'wait') behind += 1;
     if (answer?.kind === 'held' || answer?.kind === 'dup') votes += 1;
     if (answer?.kind === 'stale') {
       stale += 1;
@@ -119,8 +124,13 @@ function judgeVotes(answers: Answers, majority: number): Verdict | undefined {
   if (votes + stale + clocks.length >= majority) {
     return fence === undefined ? { kind: 'ahead', nowMicros: median(clocks) } : { kind: 'stale', fence };
   }
+  if (answers.some((answer) => answer?.kind === 'crowded')) return { kind: 'crowded' };
   const holders = distinct(conflicts.flat());
-  return backedHolders(conflicts, majority) ? { kind: 'held', holders } : { kind: 'split', holders };
+  // Whoever stands ahead at one node and is met by a vote at another is about to get it: no reason to try again.
+  const overtakes = behind > 0 && behind + conflicts.length >= majority;
+  return overtakes || backedHolders(conflicts, majority)
+    ? { kind: 'held', holders }
+    : { kind: 'split', holders };
 }
 
 /** Does any one lease stand in the way at a majority? */
@@ -147,4 +157,21 @@ export function distinct(holders: readonly NodeHolder[]): NodeHolder[] {
 
 export function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor((values.length - 1) / 2)] ?? 0;
+}
+
+/** The lines that nodes showed with their answers, as one: a place is told as most of them see it. */
+export function lineOf(answers: Answers): LineView | undefined {
+  const lines = answers.flatMap((answer) =>
+    answer !== undefined && 'line' in answer && answer.line !== undefined ? [answer.line] : [],
+  );
+  const [first] = lines;
+  if (first === undefined) return undefined;
+  return {
+    position: median(lines.map(({ position }) => position)),
+    length: Math.max(...lines.map(({ length }) => length)),
+    ticket: Math.min(...lines.map(({ ticket }) => ticket)),
+    order: Math.min(...lines.map(({ order }) => order)),
+    free: first.free,
+    tangled: lines.some(({ tangled }) => tangled),
+  };
 }

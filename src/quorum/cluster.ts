@@ -9,6 +9,7 @@ import { Admission } from './admission.ts';
 import { majorityOf } from './ballot.ts';
 import { bootstrap } from './bootstrap.ts';
 import type { ClusterStatus } from './status.ts';
+import type { Store } from './store.ts';
 
 const LOOK_EVERY_MS = 500;
 /** A replica that starts waits this long for nodes that are slow to answer, then serves with the others. */
@@ -33,6 +34,8 @@ export interface ClusterOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly probe: Probe;
+  /** As in QuorumOptions. */
+  readonly replica?: string;
   /** Test hook: forgetful nodes vote at once, so that a test can show what the quarantine prevents. */
   readonly quarantineOff?: boolean;
   /** TEST HOOK: see RedisNodeOptions. */
@@ -45,8 +48,9 @@ export function fingerprint(nodes: readonly NodeAddress[], namespace: string): s
   return hash('sha256', JSON.stringify([namespace, ids]), 'hex').slice(0, 16);
 }
 
-export class Cluster {
+export class Cluster implements Store {
   readonly nodes: readonly LockNode[];
+  readonly replica: string;
   readonly #options: ClusterOptions;
   readonly #admissions: readonly Admission[];
   readonly #warnings = new Set<string>();
@@ -57,6 +61,7 @@ export class Cluster {
 
   constructor(options: ClusterOptions) {
     this.#options = options;
+    this.replica = options.replica ?? '';
     const cluster = fingerprint(options.nodes, options.namespace);
     const { namespace, nodeTimeoutMs, clock, probe, longestTtlMs } = options;
     const nodes = options.nodes.map(
@@ -67,6 +72,7 @@ export class Cluster {
           timeoutMs: nodeTimeoutMs,
           clock,
           probe,
+          replica: this.replica,
           ...(options.scripts === undefined ? {} : { scripts: options.scripts }),
         }),
     );

@@ -94,7 +94,7 @@ export class OpenBallot implements Ballot {
     this.#last = this.#last.then((before) => {
       if (before === undefined || before.kind === 'silent') return node.ask(this.#op);
       // Whoever meets an objection at an earlier node must not go on: it would only split the later ones again.
-      if (before.kind === 'conflict' || before.kind === 'skipped') return SKIPPED;
+      if (before.kind === 'conflict' || before.kind === 'wait' || before.kind === 'skipped') return SKIPPED;
       // A fence is a fact that one node may tell for all; a clock is not, and the median needs every node's own.
       return before.kind === 'stale' ? before : node.ask(this.#op);
     });

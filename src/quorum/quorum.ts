@@ -4,8 +4,10 @@ import type { LockNode } from '../nodes/node.ts';
 import type { Clock } from '../std/clock.ts';
 import { majorityOf } from './ballot.ts';
 import { Majority } from './redlock.ts';
+import { TicketClock } from './ticket-clock.ts';
 import { TokenClock } from './token-clock.ts';
 import { Undo } from './undo.ts';
+import { Wakeups } from './wakeups.ts';
 
 export interface QuorumOptions {
   readonly nodes: readonly LockNode[];
@@ -16,6 +18,8 @@ export interface QuorumOptions {
   readonly retryAfterMs: number;
   /** Whether a majority of nodes has been ready yet; absent: it has. */
   readonly mayPropose?: () => boolean;
+  /** Names this replica to the nodes: no other may have the same name. */
+  readonly replica: string;
 }
 
 export interface Quorum {
@@ -24,6 +28,8 @@ export interface Quorum {
   readonly votes: Majority;
   readonly undo: Undo;
   readonly tokens: TokenClock;
+  readonly tickets: TicketClock;
+  readonly wakeups: Wakeups;
   readonly clock: Clock;
   readonly retryAfterMs: number;
   readonly nodeIds: readonly string[];
@@ -39,6 +45,8 @@ export function makeQuorum(options: QuorumOptions): Quorum {
     // Twice: the vote that an undo chases may itself have been on its way for one ttl.
     undo: new Undo(nodes, clock, probe, 2 * longestTtlMs),
     tokens: new TokenClock(clock),
+    tickets: new TicketClock(nodes, clock),
+    wakeups: new Wakeups(nodes, options.replica),
     clock,
     retryAfterMs,
     nodeIds: nodes.map(({ id }) => id),

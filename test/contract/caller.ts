@@ -1,5 +1,6 @@
 /** What the contract suite says to a node, with everything that a test does not care about filled in. */
 import type { AdminAnswer, AdminOp } from '../../src/nodes/admin.ts';
+import type { LeaveOp, LineView, NodeWaiter, Place } from '../../src/nodes/line.ts';
 import type {
   Answer,
   ClosedWhy,
@@ -13,7 +14,7 @@ import type {
   RenewOp,
   RepairOp,
 } from '../../src/nodes/node.ts';
-import { reset, startMicros, type UnderTest } from './under-test.ts';
+import { replica, reset, startMicros, type UnderTest } from './under-test.ts';
 
 export const ttlMs = 30_000;
 export const ttlMicros = ttlMs * 1000;
@@ -58,6 +59,43 @@ export function holderOf(of: Attempt, changes: Partial<NodeHolder> = {}): NodeHo
     progress: '',
     ...changes,
   };
+}
+
+export const livenessMs = 10_000;
+export const livenessMicros = livenessMs * 1000;
+
+/** A place of which only the order matters: an exclusive one in the line of `a`, whose ticket is its order. */
+export function placeOf(id: string, order: number, changes: Partial<Place> = {}): Place {
+  return {
+    id,
+    ticket: order,
+    order,
+    priority: 0,
+    replica,
+    owner: `owner of ${id}`,
+    mode: 'exclusive',
+    any: 0,
+    resources: ['a'],
+    livenessMs,
+    most: 100,
+    ...changes,
+  };
+}
+
+/** What views show of who waits there. */
+export function waiterOf({ replica: _, livenessMs: __, most: ___, ...shown }: Place): NodeWaiter {
+  return shown;
+}
+
+/** The line as `place` sees it; without changes, alone in the line of something free. */
+export function lineOf(place: Place, changes: Partial<LineView> = {}): LineView {
+  const { ticket, order, resources: free } = place;
+  return { position: 1, length: 1, ticket, order, free, tangled: false, ...changes };
+}
+
+/** The line as somebody without a place sees it. */
+export function lineOutside(length: number): LineView {
+  return { position: 0, length, ticket: 0, order: 0, free: [], tangled: false };
 }
 
 export function eventOf(of: Attempt, type: NodeEvent['type'], changes: Partial<NodeEvent> = {}): NodeEvent {
@@ -123,8 +161,37 @@ export class Caller {
     return this.ask({ kind: 'force', resource, leaseRef, reason });
   }
 
-  async look(resource: string, history = 0): Promise<NodeView | null> {
-    const answer = await this.ask({ kind: 'look', resource, history });
+  join(place: Place): Promise<Answer> {
+    return this.ask({ kind: 'join', place });
+  }
+
+  leaveLine({ id, mode, resources }: Place, more: Partial<LeaveOp> = {}): Promise<Answer> {
+    return this.ask({ kind: 'leave', id, mode, resources, ...more });
+  }
+
+  settle(...resources: string[]): Promise<Answer> {
+    return this.ask({ kind: 'settle', resources });
+  }
+
+  async waits(owner: string): Promise<readonly NodeWaiter[]> {
+    const answer = await this.ask({ kind: 'waits', owner });
+    if (answer.kind !== 'waiting') throw new Error(`waits was answered with ${answer.kind}`);
+    return answer.waiters;
+  }
+
+  /** Who stands in line, in order, without the dead ones. */
+  async standing(resource: string): Promise<readonly string[]> {
+    const view = await this.look(resource, 0, 100);
+    return view?.line?.waiters.map(({ id }) => id) ?? [];
+  }
+
+  async look(resource: string, history = 0, line?: number): Promise<NodeView | null> {
+    const answer = await this.ask({
+      kind: 'look',
+      resource,
+      history,
+      ...(line === undefined ? {} : { line }),
+    });
     if (answer.kind !== 'seen') throw new Error(`look was answered with ${answer.kind}`);
     return answer.view;
   }

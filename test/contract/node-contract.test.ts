@@ -1,8 +1,9 @@
 /** The memory node and the Redis node keep one contract; each also answers for what only it can do. */
 import { describe, expect, test } from 'vitest';
+import type { Wake } from '../../src/nodes/line.ts';
 import { MemoryNode } from '../../src/nodes/memory-node.ts';
 import { ManualClock } from '../../src/std/clock.ts';
-import { attempt, Caller, silence, tokenAt } from './caller.ts';
+import { attempt, Caller, placeOf, silence, tokenAt } from './caller.ts';
 import { nodeContract } from './node-contract.ts';
 import { longestTtlMs, nodeId, openMemory, openRedis, reset, stampOf } from './under-test.ts';
 
@@ -41,6 +42,55 @@ describe('memory node alone', () => {
     const node = MemoryNode.embedded(new ManualClock(), longestTtlMs);
     expect((await node.ask({ kind: 'ping' })).kind).toBe('pong');
     expect(node.stamp).toMatchObject({ cluster: 'embedded', longestTtlMs });
+  });
+
+  test('wakes each of several replicas for its own waiters, and outlives one that throws', async () => {
+    const under = openMemory('run-1');
+    await reset(under);
+    const node = under.node as MemoryNode;
+    const heard: string[] = [];
+    const ears = (replica: string) => ({
+      replica,
+      wake: ({ id }: Wake) => void heard.push(`${replica}: ${id}`),
+      news: () => expect.fail('nobody watches'),
+      missed: () => void heard.push(`${replica} missed something`),
+    });
+    node.hear({ ...ears('r1'), wake: () => expect.fail('a defect of this listener') });
+    node.hear(ears('r1'));
+    node.hear(ears('r2'));
+    const caller = new Caller(under);
+    for (const [name, replica] of [
+      ['a', 'r1'],
+      ['b', 'r2'],
+    ] as const) {
+      await caller.hold(attempt(name, tokenAt(), name));
+      await caller.join(placeOf(`waiter of ${name}`, 1, { resources: [name], replica }));
+      expect((await caller.release(attempt(name, tokenAt(), name))).kind).toBe('released');
+    }
+    expect(heard).toEqual(['r1: waiter of a', 'r2: waiter of b']);
+    node.restart('lost');
+    expect(heard.slice(2)).toEqual(['r1', 'r1', 'r2'].map((replica) => `${replica} missed something`));
+  });
+
+  test('tells in the order of what was done, even if a listener asks at once', async () => {
+    const under = openMemory('run-1');
+    await reset(under);
+    const node = under.node as MemoryNode;
+    const caller = new Caller(under);
+    const seen: string[] = [];
+    const wake = () => void caller.hold(lease, { mode: 'shared' });
+    node.hear({ replica: 'r1', wake, news: () => {}, missed: () => {} });
+    node.hear({
+      replica: 'r1',
+      wake: ({ id }) => void seen.push(id),
+      news: ({ type }) => void seen.push(type),
+      missed: () => {},
+    });
+    await under.watch(1000);
+    await caller.join(placeOf('w', 1, { replica: 'r1', mode: 'shared' }));
+    await caller.hold(attempt('x', tokenAt(-9), 'a'), { mode: 'shared' });
+    await caller.release(attempt('x', tokenAt(-9), 'a'));
+    expect(seen).toEqual(['queued', 'held', 'w', 'released', 'held']);
   });
 
   test('is unreachable until it is admitted', async () => {

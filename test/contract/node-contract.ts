@@ -4,11 +4,15 @@ import { Caller } from './caller.ts';
 import { adminContract } from './contract-admin.ts';
 import { gateContract } from './contract-gate.ts';
 import { holdContract } from './contract-hold.ts';
+import { lineContract } from './contract-line.ts';
 import { markerContract } from './contract-markers.ts';
 import { readContract } from './contract-reads.ts';
 import { releaseContract } from './contract-release.ts';
 import { renewContract } from './contract-renew.ts';
+import { sharedContract } from './contract-shared.ts';
 import { takeoverContract } from './contract-takeover.ts';
+import { tellingContract } from './contract-telling.ts';
+import { waiterContract } from './contract-waiters.ts';
 import type { UnderTest } from './under-test.ts';
 
 /** Runs the whole suite over the one node that `open` gives; each test finds it empty and admitted. */
@@ -36,5 +40,9 @@ export function nodeContract(name: string, open: () => Promise<UnderTest>): void
     gateContract(node);
     adminContract(node);
     takeoverContract(node);
+    sharedContract(node);
+    lineContract(node);
+    waiterContract(node);
+    tellingContract(node);
   });
 }

@@ -4,8 +4,10 @@ import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { AdminAnswer } from '../../src/nodes/admin.ts';
+import type { Wake } from '../../src/nodes/line.ts';
 import type { Rules } from '../../src/nodes/memory-record.ts';
 import type { Answer } from '../../src/nodes/node.ts';
+import { anyLineStep } from './line-steps.ts';
 import { type Action, actionsOf } from './node-script.ts';
 import { anyStep, type Step } from './node-steps.ts';
 import { openMemory, openRedis, reset, type UnderTest } from './under-test.ts';
@@ -24,11 +26,17 @@ beforeAll(async () => {
 
 afterAll(() => redis?.close());
 
-/** What a node answers to all of it; what stands between two moves of the clock is asked in one tick, as one batch. */
-async function answersOf(under: UnderTest, actions: readonly Action[]): Promise<Given[]> {
+interface Outcome {
+  readonly given: readonly Given[];
+  readonly wakes: readonly Wake[];
+}
+
+/** What a node answers to all of it, and whom it wakes; what stands between two moves of the clock is asked in one tick, as one batch. */
+async function answersOf(under: UnderTest, actions: readonly Action[]): Promise<Outcome> {
   const { node } = under;
   const given: (Given | Promise<Given>)[] = [];
   await reset(under);
+  await under.wakes();
   for (const action of actions) {
     if (action.do === 'ask') {
       given.push(node.ask(action.op));
@@ -40,7 +48,7 @@ async function answersOf(under: UnderTest, actions: readonly Action[]): Promise<
     else if (action.do === 'admit') node.admit(action.stamp);
     else await under.forget();
   }
-  return Promise.all(given);
+  return { given: await Promise.all(given), wakes: await under.wakes() };
 }
 
 /** Details are for people: each side words its own. */
@@ -56,13 +64,24 @@ async function difference(steps: readonly Step[], rules: Partial<Rules>): Promis
   let answered = 0;
   for (const [index, action] of actions.entries()) {
     if (action.do !== 'ask' && action.do !== 'admin') continue;
-    const [left, right] = [comparable(lefts[answered]!), comparable(rights[answered]!)];
+    const [left, right] = [comparable(lefts.given[answered]!), comparable(rights.given[answered]!)];
     answered += 1;
     if (isDeepStrictEqual(left, right)) continue;
     const before = actions.slice(0, index + 1).map((done) => `  ${text(done)}`);
     return [...before, `redis:  ${text(left)}`, `memory: ${text(right)}`].join('\n');
   }
-  return undefined;
+  const [left, right] = [sorted(lefts.wakes), sorted(rights.wakes)];
+  if (isDeepStrictEqual(left, right)) return undefined;
+  return [
+    ...actions.map((done) => `  ${text(done)}`),
+    `redis:  ${text(left)}`,
+    `memory: ${text(right)}`,
+  ].join('\n');
+}
+
+/** One operation may wake several, in no particular order. */
+function sorted(wakes: readonly Wake[]): readonly string[] {
+  return wakes.map(text).sort();
 }
 
 /** Leaves out every step without which the nodes still differ: what is left is the story of one difference. */
@@ -78,7 +97,12 @@ function text(value: unknown): string {
   return JSON.stringify(value, (_, part) => (typeof part === 'bigint' ? `${part}n` : part));
 }
 
-const sequences = fc.array(anyStep, { minLength: STEPS, maxLength: STEPS, size: 'max' });
+const lengths = { minLength: STEPS, maxLength: STEPS, size: 'max' } as const;
+/** Most are about everything; in some, waiters come and go so often that they meet, outlive and outwait each other. */
+const sequences: fc.Arbitrary<Step[]> = fc.oneof(
+  { weight: 2, arbitrary: fc.array(anyStep, lengths) },
+  { weight: 1, arbitrary: fc.array(fc.oneof(anyStep, anyLineStep), lengths) },
+);
 
 describe('redis node and memory node', () => {
   test(`answer alike to ${SEQUENCES} random sequences of ${STEPS} steps`, { timeout: 240_000 }, async () => {
@@ -94,6 +118,9 @@ describe('redis node and memory node', () => {
     'equalTokenOtherOpener',
     'floor',
     'ahead',
+    'readersExclude',
+    'lineKept',
+    'readerRepairShut',
   ])('are told apart when the rule %s is switched off in one of them', { timeout: 240_000 }, async (rule) => {
     const off = { [rule]: false };
     const { counterexample } = await search(off);

@@ -8,6 +8,7 @@ import {
 } from '../../src/domain/limits.ts';
 import type { AdminOp, NewMeta } from '../../src/nodes/admin.ts';
 import type { NodeOp, Stamp } from '../../src/nodes/node.ts';
+import { type LineStep, lastsMs, lineOp, placeOf, triedAt } from './line-steps.ts';
 import {
   type AdminStep,
   type Brought,
@@ -32,7 +33,10 @@ interface Attempt {
   readonly value: string;
   readonly leaseRef: string;
   readonly resources: readonly string[];
+  readonly mode?: 'shared';
 }
+
+type Votes = Exclude<Step, LineStep | { do: 'move' | 'admit' | 'admin' | 'heal' | 'lose' | 'churn' }>;
 
 /** All that `steps` ask, in order. `runId` is the run in which the node under test really is. */
 export function actionsOf(steps: readonly Step[], runId: string): Action[] {
@@ -67,18 +71,22 @@ class Script {
         return [{ do: 'lose' }];
       case 'churn':
         return this.#churn(step.name, step.times);
+      case 'join':
+      case 'leave':
+      case 'waits':
+      case 'settle':
+      case 'watch':
+      case 'tell':
+        return [{ do: 'ask', op: this.#line(step) }];
       default:
         return [{ do: 'ask', op: this.#vote(step) }];
     }
   }
 
-  #vote(step: Exclude<Step, { do: 'move' | 'admit' | 'admin' | 'heal' | 'lose' | 'churn' }>): NodeOp {
+  #vote(step: Votes): NodeOp {
     switch (step.do) {
-      case 'hold': {
-        const { ttlMs, marker } = step;
-        const held = this.#promised(step.lease, ttlMs);
-        return { kind: 'hold', ...held, ttlMs, seen: this.#seen(step.seen), ...(marker && { marker }) };
-      }
+      case 'hold':
+        return this.#hold(step);
       case 'repair': {
         const { ttlMs, marker, binding, progress } = step;
         const held = this.#promised(step.lease, ttlMs);
@@ -97,7 +105,13 @@ class Script {
         return { kind: 'force', resource: step.name, leaseRef, reason: 'by hand' };
       }
       case 'look':
-        return { kind: 'look', resource: step.name, history: step.history };
+        // None is what a look means that does not say.
+        return {
+          kind: 'look',
+          resource: step.name,
+          history: step.history,
+          ...(step.line && { line: step.line }),
+        };
       case 'list':
         return { kind: 'list', prefix: step.prefix, after: step.after, limit: step.limit };
       case 'sweep':
@@ -105,6 +119,28 @@ class Script {
       case 'ping':
         return { kind: 'ping' };
     }
+  }
+
+  #hold({ lease, ttlMs, seen, marker, place }: Extract<Step, { do: 'hold' }>): NodeOp {
+    if (place === undefined) {
+      const held = this.#promised(lease, ttlMs);
+      return { kind: 'hold', ...held, ttlMs, seen: this.#seen(seen), ...(marker && { marker }) };
+    }
+    this.#lasts(place.livenessMs);
+    const waiting = { ...lease, names: triedAt(place), ownNames: false, shared: place.shared };
+    const held = this.#promised(waiting, ttlMs);
+    const where = { place: placeOf(place), ...(marker && { marker }) };
+    return { kind: 'hold', ...held, ttlMs, seen: this.#seen(seen), ...where };
+  }
+
+  #line(step: LineStep): NodeOp {
+    this.#lasts(lastsMs(step));
+    return lineOp(step, this.#tokens.at(-1) ?? 0n);
+  }
+
+  /** A place, or the watching, ends then. */
+  #lasts(ms: number): void {
+    this.#instants.push(this.#nowMicros + ms * 1000);
   }
 
   #release(step: Extract<Step, { do: 'release' }>): NodeOp {
@@ -140,11 +176,15 @@ class Script {
 
   #attempt(lease: LeaseStep): Attempt {
     const known = lease.again ? at(this.#attempts, lease.index) : undefined;
-    if (known !== undefined) return lease.ownNames ? known : { ...known, resources: lease.names };
+    const mode = lease.shared ? ({ mode: 'shared' } as const) : {};
+    if (known !== undefined) {
+      const { mode: _, ...bare } = known;
+      return lease.ownNames ? known : { ...bare, ...mode, resources: lease.names };
+    }
     const token = this.#token(lease.token);
     const secret = `secret${lease.secret}`;
     const value = `${secret}|${token}`;
-    const attempt = { secret, token, value, leaseRef: `ref of ${value}`, resources: lease.names };
+    const attempt = { secret, token, value, leaseRef: `ref of ${value}`, resources: lease.names, ...mode };
     this.#attempts.push(attempt);
     this.#tokens.push(token);
     this.#instants.push(Number(token) - tokenLeadMicros, Number(token) + fenceAgeMicros);
@@ -175,7 +215,7 @@ class Script {
 
   /** Enough events for the ring to overflow: half of them `held`, half `released`. */
   #churn(name: string, times: number): Action[] {
-    const lease = { again: false, index: 0, secret: 0, names: [name], ownNames: true };
+    const lease = { again: false, index: 0, secret: 0, names: [name], ownNames: true, shared: false };
     return Array.from({ length: times }, (_, n): Action[] => {
       const token = { from: 'now', index: 0, delta: tokenSlackMicros + n } as const;
       const held = this.#promised({ ...lease, token }, 1000);

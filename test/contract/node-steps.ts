@@ -8,6 +8,7 @@ import {
 } from '../../src/domain/limits.ts';
 import type { AdminOp } from '../../src/nodes/admin.ts';
 import { SCHEMA } from '../../src/nodes/node.ts';
+import { anyLineStep, type LineStep, type PlaceStep, place } from './line-steps.ts';
 import { longestTtlMs } from './under-test.ts';
 
 /** In no particular order; by bytes it is B, a, a/b, b. */
@@ -31,6 +32,8 @@ export interface LeaseStep {
   readonly names: readonly string[];
   /** Whether an attempt proposed before comes with its own resources, or with `names`. */
   readonly ownNames: boolean;
+  /** The mode, too, is an earlier attempt's own together with its resources. */
+  readonly shared: boolean;
 }
 
 export type MarkerStep = { readonly key: string; readonly digest: string } | undefined;
@@ -47,6 +50,7 @@ export type Step =
       readonly ttlMs: number;
       readonly seen: TokenStep | undefined;
       readonly marker: MarkerStep;
+      readonly place: PlaceStep | undefined;
     }
   | {
       readonly do: 'renew';
@@ -72,10 +76,11 @@ export type Step =
       readonly markerKey: string | undefined;
     }
   | { readonly do: 'force'; readonly name: string; readonly of: number | undefined }
-  | { readonly do: 'look'; readonly name: string; readonly history: number }
+  | { readonly do: 'look'; readonly name: string; readonly history: number; readonly line: number }
   | { readonly do: 'list'; readonly prefix: string; readonly after: string; readonly limit: number }
   | { readonly do: 'sweep'; readonly after: string; readonly limit: number }
   | { readonly do: 'ping' }
+  | LineStep
   | { readonly do: 'churn'; readonly name: string; readonly times: number }
   | { readonly do: 'move'; readonly move: MoveStep }
   | { readonly do: 'admit'; readonly cluster: string; readonly longestTtlMs: number }
@@ -126,16 +131,7 @@ const token: fc.Arbitrary<TokenStep> = fc.oneof(
   },
   {
     weight: 4,
-    arbitrary: around('known', [
-      0,
-      0,
-      0,
-      -1,
-      1,
-      tokenSlackMicros - 1,
-      tokenSlackMicros,
-      tokenSlackMicros + 1,
-    ]),
+    arbitrary: around('known', [0, 0, 0, -1, 1, ...[-1, 0, 1].map((off) => tokenSlackMicros + off)]),
   },
   { weight: 1, arbitrary: around('aged', [-1, 0, 1]) },
 );
@@ -153,6 +149,7 @@ function lease(often: number): fc.Arbitrary<LeaseStep> {
     token,
     names: someNames,
     ownNames: fc.nat(5).map((n) => n > 0),
+    shared: fc.nat(2).map((n) => n === 0),
   });
 }
 
@@ -236,7 +233,17 @@ type Of<K extends Step['do']> = Extract<Step, { do: K }>;
 
 /** Weights: mostly votes, often a move of the clock, now and then something that happens to the node as a whole. */
 export const anyStep: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 22, arbitrary: step<Of<'hold'>>('hold', { lease: lease(2), ttlMs, seen, marker }) },
+  {
+    weight: 22,
+    arbitrary: step<Of<'hold'>>('hold', {
+      lease: lease(2),
+      ttlMs,
+      seen,
+      marker,
+      place: fc.option(place, { nil: undefined, freq: 2 }),
+    }),
+  },
+  { weight: 15, arbitrary: anyLineStep },
   {
     weight: 9,
     arbitrary: step<Of<'renew'>>('renew', {
@@ -261,7 +268,14 @@ export const anyStep: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 6, arbitrary: step<Of<'force'>>('force', { name, of: fc.option(index, { nil: undefined }) }) },
-  { weight: 7, arbitrary: step<Of<'look'>>('look', { name, history: fc.constantFrom(0, 1, 5, 64, 100) }) },
+  {
+    weight: 7,
+    arbitrary: step<Of<'look'>>('look', {
+      name,
+      history: fc.constantFrom(0, 1, 5, 64, 100),
+      line: fc.constantFrom(0, 0, 1, 2, 100),
+    }),
+  },
   {
     weight: 3,
     arbitrary: step<Of<'list'>>('list', { prefix: fc.constantFrom('', '', 'a', 'a/', 'c'), after, limit }),

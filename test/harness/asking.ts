@@ -1,5 +1,21 @@
-/** What an Acquire asks for where a test or a bench does not care. */
-import type { AcquireAsk } from '../../src/locks/locks.ts';
+/** What an Acquire asks for, and who asks, where a test or a bench does not care. */
+import type { LineSettings } from '../../src/locks/line.ts';
+import type { AcquireAsk, Caller } from '../../src/locks/locks.ts';
+
+/** The defaults of the settings. */
+export const usualWaiting: LineSettings = {
+  livenessMs: 6000,
+  priorityStepMs: 5000,
+  maxWaiters: 10_000,
+  maxWaitersPerResource: 1000,
+};
+
+/** A caller of whom only `gone` matters; nobody tells it that it went. */
+export function callerWho(gone: () => boolean, principal = ''): Caller {
+  return { principal, gone, whenGone: () => () => {} };
+}
+
+export const stays: Caller = callerWho(() => false);
 
 export function asking(changes: Partial<AcquireAsk> = {}): AcquireAsk {
   return {

@@ -7,13 +7,14 @@ import { parseLeaseId } from '../../src/domain/lease.ts';
 import { silentProbe } from '../../src/domain/probe.ts';
 import type { Refusal } from '../../src/domain/refusals.ts';
 import { makeLocks } from '../../src/locks/desk.ts';
+import type { LineSettings } from '../../src/locks/line.ts';
 import type { AcquireAsk, Busy, Caller, Locks } from '../../src/locks/locks.ts';
 import type { RedisNodeOptions } from '../../src/nodes/redis-node.ts';
 import { Cluster, fingerprint } from '../../src/quorum/cluster.ts';
 import { makeQuorum, type Quorum } from '../../src/quorum/quorum.ts';
 import { type Clock, systemClock } from '../../src/std/clock.ts';
 import { systemRandom } from '../../src/std/random.ts';
-import { asking } from './asking.ts';
+import { asking, stays, usualWaiting } from './asking.ts';
 
 export interface DeskOptions {
   readonly clock?: Clock;
@@ -21,9 +22,10 @@ export interface DeskOptions {
   readonly scripts?: RedisNodeOptions['scripts'] | undefined;
   readonly maxTtlMs?: number;
   readonly nodeTimeoutMs?: number;
+  readonly waiting?: Partial<LineSettings>;
 }
 
-const stays: Caller = { principal: '', gone: () => false };
+let desks = 0;
 
 export class Desk {
   readonly cluster: Cluster;
@@ -44,7 +46,10 @@ export class Desk {
     const clock = options.clock ?? systemClock;
     const longestTtlMs = options.maxTtlMs ?? 2000;
     const nodeTimeoutMs = options.nodeTimeoutMs ?? 500;
+    desks += 1;
+    const replica = `desk${desks}`;
     const cluster = new Cluster({
+      replica,
       nodes,
       namespace: 'holdfast',
       longestTtlMs,
@@ -65,8 +70,15 @@ export class Desk {
       longestTtlMs,
       retryAfterMs: 2 * nodeTimeoutMs,
       mayPropose: () => cluster.mayPropose(),
+      replica,
     });
-    return new Desk(cluster, quorum, makeLocks({ quorum, random: systemRandom, probe: silentProbe }));
+    const locks = makeLocks({
+      quorum,
+      random: systemRandom,
+      probe: silentProbe,
+      waiting: { ...usualWaiting, ...options.waiting },
+    });
+    return new Desk(cluster, quorum, locks);
   }
 
   acquire(resources: string | readonly string[], more: Partial<AcquireAsk> = {}, caller: Caller = stays) {

@@ -17,11 +17,12 @@ function without(rule: string, instead: string): Scripts {
 
 /** An undo of one attempt also frees another attempt of the same lease. */
 export const attemptsNotTold = without(
-  `    local r = records[i]
-    if r.value == value then
+  `    local h = held_by(r, value)
+    if h then
       if binding < 0`,
-  `    local r = records[i]
-    if r.value and string.match(r.value, '^(.-)|') == string.match(value, '^(.-)|') then
+  `    local h = held_by(r, value)
+    if not h and r.value and string.match(r.value, '^(.-)|') == string.match(value, '^(.-)|') then h = r end
+    if h then
       if binding < 0`,
 );
 
@@ -30,15 +31,16 @@ export const undoClosesNothing = without('elseif closing then', 'elseif false th
 
 /** A renewal takes what it no longer holds. */
 export const renewAcquires = without(
-  `    if records[i].value ~= value then
-      save_all(records)`,
-  `    if records[i].value ~= value then
+  `    held[i] = held_by(records[i], value)
+`,
+  `    held[i] = held_by(records[i], value)
+    if not held[i] then
       local r = records[i]
       r.value, r.body = value, value .. '\\31' .. ref .. '\\31?{}'
       r.from, r.length, r.till = #string.match(value, '^(.-)|') + 2, #value, #value + #ref + 2
+      held[i] = r
     end
-    if false then
-      save_all(records)`,
+`,
 );
 
 /** A token that was closed may come back, as a repair does. */
@@ -48,7 +50,7 @@ export const closedComesBack = without(
 );
 
 /** An undo frees a lease that a repeat of the request was answered with. */
-export const bindingIgnored = without('if binding < 0 or r.binding <= binding then', 'if true then');
+export const bindingIgnored = without('if binding < 0 or h.binding <= binding then', 'if true then');
 
 /** A node whose clock jumped goes on voting. */
 export const suspicionOff = without('if suspect > now then return', 'if false then return');

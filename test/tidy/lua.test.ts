@@ -12,7 +12,7 @@ interface Composed {
 
 /** How src/nodes/scripts.ts puts the scripts together. */
 function composedIn(source: string): Composed[] {
-  return [...source.matchAll(/compose\('(\w+)', \[([^\]]*)\]\)/g)].map(([, name, parts]) => ({
+  return [...source.matchAll(/compose\('(\w+)', \[([^\]]*)\],?\s*\)/g)].map(([, name, parts]) => ({
     name: name!,
     parts: [...parts!.matchAll(/'(\w+)'/g)].map(([, part]) => part!),
   }));

@@ -120,8 +120,8 @@ export const packages: readonly Sole[] = [
   },
   {
     packages: /^ioredis$/,
-    doors: /^src\/nodes\/redis-node\.ts$/,
-    because: 'ioredis repeats lost commands unless it is set up as in src/nodes/redis-node.ts',
+    doors: /^src\/nodes\/(redis-node|redis-ear|connection)\.ts$/,
+    because: 'ioredis repeats lost commands unless it is set up as in src/nodes/connection.ts',
   },
   {
     packages: /^(@grpc\/|grpc-health-check$)/,

@@ -1,7 +1,7 @@
 --[[
 admin.lua: one step of admission, quarantine, takeover or adoption, by the rules of admin.ts.
 
-KEYS[1] meta  KEYS[2] names  KEYS[3] record prefix  KEYS[4] marker prefix  KEYS[5] quarantine
+KEYS[1] meta  KEYS[2] names  KEYS[3] record prefix  KEYS[4] marker prefix  KEYS[5] quarantine  KEYS[6] beside prefix
 ARGV[1] operation: JSON object as ../admin.ts names it; `runId` is the process that this very connection reached
 Returns JSON: {kind, ...}
 ]]

@@ -59,10 +59,13 @@ local function release_plainly(name, number, value)
   return 'R'
 end
 
+-- What suspicion does not stop: whatever reads or tidies.
+local TIDY = { v = true, l = true, w = true, y = true, o = true, s = true, k = true, t = true }
+
 local function may(kind)
   if closed == 'config' then return false end
   if kind == 'r' or kind == 'f' then return true end
-  return closed == 'suspect' and (kind == 'v' or kind == 'l' or kind == 'w')
+  return closed == 'suspect' and TIDY[kind]
 end
 
 -- The rules at length, made when the first operation needs them.
@@ -73,20 +76,30 @@ local function decide(o)
   return acts[o[1]](o)
 end
 
+-- The short way tells nobody.
+local plainly = not closed and not watched
+
 -- Each reads one operation that begins at `at` and answers it; the second result is where the next one begins.
 local PLAIN_HOLD, PLAIN_RELEASE, PACKED = '<Bc0dI4I2I2I2c0', '<Bc0dBc0', '<I4c0'
+local HOLD_OR_WAIT = PLAIN_HOLD .. 'I4c0'
 local READERS = {
   [byte('h')] = function(operations, at)
     local name, number, ttl, from, till, put, after = unpack_header(PLAIN_HOLD, operations, at)
-    local answer = not closed and hold_plainly(name, number, ttl, from, till, put)
+    local answer = plainly and hold_plainly(name, number, ttl, from, till, put)
     if answer then return answer, after end
     local length = byte(put, 10)
     return decide({ 'h', name, number, ttl, sub(put, BEFORE_BODY + 1), from - BEFORE_BODY, length, till - BEFORE_BODY }),
       after
   end,
+  -- A plain hold, and the same packed with its place in line where it cannot be had at once.
+  [byte('w')] = function(operations, at)
+    local name, number, ttl, from, till, put, packed, after = unpack_header(HOLD_OR_WAIT, operations, at)
+    local answer = plainly and hold_plainly(name, number, ttl, from, till, put)
+    return answer or decide(cmsgpack.unpack(packed)), after
+  end,
   [byte('r')] = function(operations, at)
     local name, number, value, after = unpack_header(PLAIN_RELEASE, operations, at)
-    local answer = not closed and release_plainly(name, number, value)
+    local answer = plainly and release_plainly(name, number, value)
     return answer or decide({ 'r', name, number, value }), after
   end,
   [byte('p')] = function(operations, at)

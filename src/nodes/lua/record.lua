@@ -41,22 +41,30 @@ local function marker_of(r)
   return string.match(call('HGET', r.key, 'm'), '^([^\31]*)\31(.*)$')
 end
 
+-- What raises a fence raises it as a writer's, unless it is a reader that takes (take_all).
 local function set_fence(r, number, state)
+  if has(r.flags, READ) and number ~= r.number then r.flags = r.flags - READ end
   r.number, r.state, r.dirty = number, state, true
 end
+
+-- Made by later parts: what a record has beside it is written and told by them.
+local write_readers, wake
 
 -- How each event of this batch begins.
 local beginnings = {}
 
 -- Appends to the ring; a renewal replaces a newest event that is one (between two leases stands another event).
--- `head` is "TOKEN\31REF\31OWNER".
-local function event(r, kind, head, reason)
+-- `head` is "TOKEN\31REF\31OWNER"; `left` what remains of the lease in microseconds.
+local function event(r, kind, head, reason, left)
   local begins = beginnings[kind]
   if not begins then
     begins = kind .. '\31' .. micros(now) .. '\31'
     beginnings[kind] = begins
   end
-  if r.event then r.earlier = { r.at, r.event } end
+  if r.event then
+    r.earlier = r.earlier or {}
+    r.earlier[#r.earlier + 1] = { r.at, r.event }
+  end
   local slot, flags = r.slot, r.flags
   local renewal, renewed = kind == 'renewed', flags > 0 and has(flags, RENEWED)
   if renewal and renewed then
@@ -68,12 +76,19 @@ local function event(r, kind, head, reason)
   if renewal ~= renewed then r.flags = flags + (renewal and RENEWED or -RENEWED) end
   r.event = begins .. head .. '\31' .. reason
   r.dirty = true
+  if watched then
+    r.news = r.news or {}
+    r.news[#r.news + 1] = r.name .. '\31' .. r.event .. '\31' .. math.floor((left or 0) / 1000)
+  end
 end
 
 -- Writes the record with its new events; answers an error table when the node's memory is full. The first write of
 -- a script is the only one that a full memory can refuse.
 local function save(r)
-  if not r.dirty then return nil end
+  if not r.dirty then
+    if r.moved then wake(r) end
+    return nil
+  end
   local body, from, length, till = '', 0, 0, 0
   if r.value or r.state == 'o' then body, from, length, till = r.body, r.from, r.length, r.till end
   local header = pack(RECORD, r.expiry, r.slot, r.flags, r.state, r.binding, r.number or -1, from, length, till, body)
@@ -84,15 +99,23 @@ local function save(r)
     wrote = pcall('HSET', r.key, 's', header)
   end
   if type(wrote) == 'table' and wrote.err then return wrote end
-  if r.earlier then call('HSET', r.key, r.earlier[1], r.earlier[2]) end
+  if r.earlier then
+    for i = 1, #r.earlier do call('HSET', r.key, r.earlier[i][1], r.earlier[i][2]) end
+  end
   if r.fresh then call('ZADD', KEYS[2], 0, r.name) end
   r.dirty, r.fresh, r.event, r.earlier = nil, nil, nil, nil
+  if r.readers then write_readers(r) end
+  if r.news then
+    for i = 1, #r.news do call('PUBLISH', BESIDE .. 'news', r.news[i]) end
+    r.news = nil
+  end
+  if r.moved then wake(r) end
   return nil
 end
 
 local function vacate(r)
-  r.value, r.expiry, r.binding, r.dirty = nil, 0, 0, true
-  if r.flags > 0 then r.flags = has(r.flags, RENEWED) and RENEWED or 0 end
+  r.value, r.expiry, r.binding, r.dirty, r.moved = nil, 0, 0, true, true
+  if r.flags > 0 then r.flags = r.flags - r.flags % RENEWED end
 end
 
 -- A request id that has ended is remembered for a while, so that a late repeat does not lock again.
@@ -105,26 +128,4 @@ local function end_marker(mkey, value, why, memory)
   if type(wrote) == 'table' and wrote.err then return end
   -- Garbage collection only, with a minute to spare: the rule itself reads `until`.
   call('PEXPIRE', key, math.floor(memory / 1000) + 60000)
-end
-
--- Step 2 of every vote: cut an impossible expiry, forget a holder whose time is up.
-local function settle(r, memory)
-  if r.expiry == 0 then return end
-  if r.expiry > now + longest then
-    r.expiry = now + longest
-    r.dirty = true
-  end
-  if r.expiry <= now then
-    event(r, 'expired', head_of(r), '')
-    local mkey = marker_of(r)
-    end_marker(mkey, r.value, 'expired', memory)
-    vacate(r)
-  end
-end
-
-local function holder_of(r)
-  local token, ref, owner = string.match(head_of(r), '^([^\31]*)\31([^\31]*)\31(.*)$')
-  local progress = has(r.flags, PROGRESS) and call('HGET', r.key, 'p') or ''
-  local remaining = math.floor((r.expiry - now) / 1000)
-  return { r.name, ref, token, owner, remaining, sub(r.body, r.till + 1), r.binding, progress }
 end

@@ -1,29 +1,23 @@
 --[[
-votes.lua: every operation by the rules of node.ts, at length.
+votes.lua: HOLD, RENEW and REPAIR by the rules of node.ts, at length.
 
-Part of the votes script after record.lua (concatenated by ../scripts.ts), inside one function: to make all these
-functions costs as much as four plain votes, and most batches need none of them.
+Part of the votes script after line.lua (concatenated by ../scripts.ts), inside one function: to make all these
+functions costs as much as several plain votes, and most batches need none of them.
 ]]
 local function load_all(names)
   if type(names) == 'string' then
     local r = load(names)
     settle(r, MEMORY)
+    front(r)
     return { r }
   end
   local records = {}
   for i = 1, #names do
     records[i] = load(names[i])
     settle(records[i], MEMORY)
+    front(records[i])
   end
   return records
-end
-
-local function save_all(records)
-  for i = 1, #records do
-    local wrote = save(records[i])
-    if wrote then return wrote end
-  end
-  return nil
 end
 
 -- Keeps what step 2 changed; if even that finds no memory the next operation will settle it again.
@@ -47,26 +41,31 @@ local function stale(r, token, value)
   return nil
 end
 
--- Rules b, c and d, shared by hold and repair; nil when nothing stands against it.
-local function objection(records, value, token)
-  local same, held = 0, 0
+-- REPAIR d: may a reader that the fence has passed come back?
+local function may_return(r, token)
+  return r.number and token < r.number and writer_of(r) < token and token > floor and not is_shut(r, token)
+end
+
+-- Rules b, c and d, shared by hold and repair; nil when nothing stands against it, and for c also that it is c.
+local function objection(records, value, token, shared, returns)
+  local same, held, holders = 0, 0, {}
   for i = 1, #records do
-    local r = records[i]
-    if r.value then held = held + 1 end
-    if r.value == value then same = same + 1 end
+    if held_by(records[i], value) then same = same + 1 end
   end
   if same == #records then return 'd' end
+  for i = 1, #records do
+    local found = in_the_way(records[i], value, shared, same > 0)
+    if #found > 0 then held = held + 1 end
+    for n = 1, #found do holders[#holders + 1] = shown(records[i], found[n]) end
+  end
   if held > 0 then
-    local holders = {}
-    for i = 1, #records do
-      if records[i].value then holders[#holders + 1] = holder_of(records[i]) end
-    end
-    return cjson.encode({ 'c', holders })
+    return holders, true
   end
   local highest
   for i = 1, #records do
-    local fence = stale(records[i], token, value)
-    if fence and (not highest or fence > highest) then highest = fence end
+    local r = records[i]
+    local fence = stale(r, token, value)
+    if fence and not (returns and may_return(r, token)) and (not highest or fence > highest) then highest = fence end
   end
   if highest then return cjson.encode({ 's', micros(highest) }) end
   return nil
@@ -74,34 +73,35 @@ end
 
 -- A repeat of the request has taken the lease over: what its first asker still sends no longer speaks for it.
 local function bind_again(records, value)
-  local first
+  local first, of
   for i = 1, #records do
     local r = records[i]
-    if r.value == value then
-      first = first or r
-      r.binding, r.dirty = r.binding + 1, true
+    local h = held_by(r, value)
+    if h then
+      if not first then first, of = h, r end
+      h.binding, h.dirty, r.dirty = h.binding + 1, true, true
     end
   end
-  return first
+  return first, of
 end
 
 -- Rule a: what is known of this request id.
 local function remembered(records, mkey, mdigest, value)
   local known = call('HMGET', KEYS[4] .. mkey, 'value', 'digest', 'why', 'until')
-  local before, why = known[1], known[3]
-  if not before or before == value then return nil end
+  local earlier, why = known[1], known[3]
+  if not earlier or earlier == value then return nil end
   if why and tonumber(known[4]) <= now then return nil end
   if known[2] ~= mdigest then return 'x' end
-  if why then return cjson.encode({ 'E', before, why }) end
+  if why then return cjson.encode({ 'E', earlier, why }) end
   local held = false
-  for i = 1, #records do held = held or records[i].value == before end
-  if not held then return cjson.encode({ 'E', before, 'unknown' }) end
+  for i = 1, #records do held = held or held_by(records[i], earlier) ~= nil end
+  if not held then return cjson.encode({ 'E', earlier, 'unknown' }) end
   -- An earlier attempt of this very request: no repeat, but a holder in its way.
-  if string.match(before, '^(.-)|') == string.match(value, '^(.-)|') then return nil end
-  local r = bind_again(records, before)
+  if string.match(earlier, '^(.-)|') == string.match(value, '^(.-)|') then return nil end
+  local h, r = bind_again(records, earlier)
   local wrote = save_all(records)
   if wrote then return full(wrote) end
-  return cjson.encode({ 'p', before, holder_of(r) })
+  return cjson.encode({ 'p', earlier, shown(r, h) })
 end
 
 local function write_marker(mkey, value, mdigest)
@@ -109,27 +109,86 @@ local function write_marker(mkey, value, mdigest)
   call('HSET', KEYS[4] .. mkey, 'value', value, 'digest', mdigest)
 end
 
+-- A reader's token raises the fence as a reader's, and opens it; one that comes back below it leaves it alone.
+local function read_fence(r, number, body, o)
+  if r.number and number < r.number then return end
+  if not has(r.flags, READ) and number ~= r.number then
+    call('HSET', r.key, 'x', micros(r.number or 0))
+    r.flags = r.flags + READ
+  end
+  r.number, r.state = number, 'o'
+  if not r.value then r.body, r.from, r.length, r.till = body, o[6], o[7], o[8] end
+end
+
 -- Writes all or nothing; name, token, ttl, body and its measures stand where both hold and repair have them.
-local function take_all(records, kind, o, binding, flags)
-  local expiry, body, from, length, till = now + o[4] * 1000, o[5], o[6], o[7], o[8]
+local function take_all(records, kind, o, more)
+  local left, body, from, length, till = o[4] * 1000, o[5], o[6], o[7], o[8]
   local value, head = sub(body, 1, length), sub(body, from, till)
+  local progress, mkey, mdigest = more.progress or '', more.mkey or '', more.mdigest or ''
+  local flags = (mkey ~= '' and MARKED or 0) + (progress ~= '' and PROGRESS or 0)
+  if more.shared or flags > 0 then
+    -- Whatever a full memory can refuse, it refuses at the first write.
+    local wrote = pcall('HSET', records[1].key, '-', '')
+    if type(wrote) == 'table' and wrote.err then return wrote end
+    call('HDEL', records[1].key, '-')
+  end
   for i = 1, #records do
     local r = records[i]
-    r.number, r.state, r.value, r.body, r.from, r.length, r.till = o[3], 'o', value, body, from, length, till
-    r.expiry, r.binding = expiry, binding
-    r.flags = flags + (r.flags > 0 and has(r.flags, RENEWED) and RENEWED or 0)
-    event(r, kind, head, '')
+    if more.shared then
+      read_fence(r, o[3], body, o)
+      add_reader(r, { value = value, expiry = now + left, binding = more.binding, body = body, from = from,
+        length = length, till = till, progress = progress, mkey = mkey, mdigest = mdigest })
+    else
+      if has(r.flags, READ) then r.flags = r.flags - READ end
+      r.number, r.state, r.value, r.body, r.from, r.length, r.till = o[3], 'o', value, body, from, length, till
+      r.expiry, r.binding = now + left, more.binding
+      r.flags = r.flags - r.flags % RENEWED + flags
+      if mkey ~= '' then call('HSET', r.key, 'm', mkey .. '\31' .. mdigest) end
+      if progress ~= '' then call('HSET', r.key, 'p', progress) end
+    end
+    event(r, kind, head, '', left)
   end
+  if more.place then served(more.place, records) end
   return save_all(records)
 end
 
-local function hold(o)
-  local number, value, mkey, mdigest = o[3], sub(o[5], 1, o[7]), o[10], o[11]
-  local records = load_all(o[2])
-  local marked = mkey ~= nil
-  local known = marked and remembered(records, mkey, mdigest, value)
+-- Rules c and w: what the asker hears, and where it stands from now on.
+local function not_now(records, place, places, holders)
+  local line, refused
+  if place then
+    refused, line = take_place(place, places)
+    if refused then return answer(records, refused) end
+  else
+    line = line_without(records)
+  end
+  save_all(records)
+  if holders then return cjson.encode({ 'c', holders, line }) end
+  return cjson.encode({ 'W', line })
+end
+
+-- Rule w; of a live waiter the earlier of its places counts.
+local function must_wait(records, shared, place)
+  local id, order
+  for i = 1, #records do
+    local r = records[i]
+    if has(r.flags, QUEUED) then
+      if place and not id then
+        local known = waiter(place[1])
+        id, order = place[1], known and math.min(known[2], place[3]) or place[3]
+      end
+      if somebody_ahead(r, shared, order, id) then return true end
+    end
+  end
+  return false
+end
+
+local function decide_hold(o, records, places)
+  local number, value, mkey, mdigest = o[3], sub(o[5], 1, o[7]), o[10] or '', o[11]
+  local shared, place = o[12] == 1, o[13]
+  local known = mkey ~= '' and remembered(records, mkey, mdigest, value)
   if known then return answer(records, known) end
-  local against = objection(records, value, number)
+  local against, held = objection(records, value, number, shared)
+  if held then return not_now(records, place, places, against) end
   if against then return answer(records, against) end
   if number > now + LEAD then
     local seen = o[9] or 0
@@ -138,27 +197,34 @@ local function hold(o)
       if number > math.max(fence, seen) + SLACK then return answer(records, 'a') end
     end
   end
-  local wrote = take_all(records, 'held', o, 0, marked and MARKED or 0)
-  if wrote then return full(wrote) end
-  if marked then
-    for i = 1, #records do call('HSET', records[i].key, 'm', mkey .. '\31' .. mdigest) end
-    write_marker(mkey, value, mdigest)
+  if must_wait(records, shared and 1 or 0, place) then
+    return not_now(records, place, places, nil)
   end
+  local wrote = take_all(records, 'held', o,
+    { binding = 0, mkey = mkey, mdigest = mdigest, shared = shared, place = place })
+  if wrote then return full(wrote) end
+  if mkey ~= '' then write_marker(mkey, value, mdigest) end
   return 'h'
 end
 
+local function hold(o)
+  local records, place = load_all(o[2]), o[13]
+  local places = records
+  if place and #names_of(place[9]) > #records then places = places_of(place, records) end
+  local text = decide_hold(o, records, places)
+  if places ~= records then save_all(places) end
+  return text
+end
+
 local function repair(o)
-  local value, progress, mkey, mdigest = sub(o[5], 1, o[7]), o[10], o[11], o[12]
+  local value, progress, mkey, mdigest, shared = sub(o[5], 1, o[7]), o[10], o[11], o[12], o[13] == 1
   local records = load_all(o[2])
-  local against = objection(records, value, o[3])
+  local against, held = objection(records, value, o[3], shared, shared)
+  if held then return answer(records, cjson.encode({ 'c', against, false })) end
   if against then return answer(records, against) end
-  local flags = (mkey ~= '' and MARKED or 0) + (progress ~= '' and PROGRESS or 0)
-  local wrote = take_all(records, 'renewed', o, o[9], flags)
+  local wrote = take_all(records, 'renewed', o,
+    { binding = o[9], progress = progress, mkey = mkey, mdigest = mdigest, shared = shared })
   if wrote then return full(wrote) end
-  for i = 1, #records do
-    if mkey ~= '' then call('HSET', records[i].key, 'm', mkey .. '\31' .. mdigest) end
-    if progress ~= '' then call('HSET', records[i].key, 'p', progress) end
-  end
   if mkey ~= '' then
     local known = call('HMGET', KEYS[4] .. mkey, 'value', 'why', 'until')
     if not known[1] or (known[2] and tonumber(known[3]) <= now) then write_marker(mkey, value, mdigest) end
@@ -186,192 +252,29 @@ end
 
 local function renew(o)
   local value, ttl, ref, progress = o[4], o[5], o[6], o[7]
-  local records = load_all(o[2])
+  local records, held = load_all(o[2]), {}
   for i = 1, #records do
-    if records[i].value ~= value then
+    held[i] = held_by(records[i], value)
+    if not held[i] then
       save_all(records)
       return cjson.encode({ 'm', why_missing(records[1], ref) })
     end
   end
   for i = 1, #records do
-    local r = records[i]
-    r.expiry = math.max(r.expiry, now + ttl * 1000)
-    if progress ~= '' and not has(r.flags, PROGRESS) then r.flags = r.flags + PROGRESS end
-    event(r, 'renewed', head_of(r), '')
+    local r, h = records[i], held[i]
+    h.expiry, h.dirty, r.dirty = math.max(h.expiry, now + ttl * 1000), true, true
+    if progress ~= '' then
+      if h ~= r then h.progress = progress
+      elseif not has(r.flags, PROGRESS) then r.flags = r.flags + PROGRESS end
+    end
+    event(r, 'renewed', head_of(h), '', h.expiry - now)
   end
   local wrote = save_all(records)
   if wrote then return full(wrote) end
   if progress ~= '' then
-    for i = 1, #records do call('HSET', records[i].key, 'p', progress) end
-  end
-  return cjson.encode({ 'e', holder_of(records[1]), marker_of(records[1]) })
-end
-
--- HDEL is not refused when memory is full, and after a first write Redis lets the script finish: so a full node can
--- still let go.
-local function save_at_any_cost(r)
-  local wrote = save(r)
-  if not wrote then return nil end
-  call('HDEL', r.key, '-')
-  return save(r)
-end
-
--- What a release does to a resource that it holds.
-local function let_go(r, token, why, reason)
-  local mkey, value = marker_of(r), r.value
-  if not r.number or r.number <= token then set_fence(r, token, STATE[why]) end
-  event(r, why, head_of(r), reason)
-  vacate(r)
-  local wrote = save_at_any_cost(r)
-  if wrote or mkey == '' then return wrote end
-  if why ~= 'undone' then
-    end_marker(mkey, value, why, MEMORY)
-  elseif call('HGET', KEYS[4] .. mkey, 'value') == value then
-    call('DEL', KEYS[4] .. mkey)
-  end
-  return nil
-end
-
--- Closing where nothing matched: a late vote of this token must find the door shut.
-local function close_unheld(r, number, value, why, seen)
-  local fence = r.number
-  if number > math.max(now + LEAD, (fence or 0) + SLACK, seen + SLACK) then return nil end
-  if fence then
-    if number < fence or (number == fence and not opened_by(r, value)) then return nil end
-  elseif number <= floor then
-    return nil
-  end
-  set_fence(r, number, STATE[why])
-  return save_at_any_cost(r)
-end
-
-local function release(o)
-  local token, value, why, reason, closing = o[3], o[4], o[5] or 'released', o[6] or '', o[7] == 1
-  local binding, seen, mkey = o[8] or -1, o[9] or 0, o[10] or ''
-  local records = load_all(o[2])
-  local matched, held, wrote = false, false, nil
-  for i = 1, #records do
-    local r = records[i]
-    if r.value == value then
-      if binding < 0 or r.binding <= binding then
-        matched = true
-        wrote = wrote or let_go(r, token, why, reason)
-      else
-        held = true
-      end
-    elseif closing then
-      wrote = wrote or close_unheld(r, token, value, why, seen)
+    for i = 1, #records do
+      if held[i] == records[i] then call('HSET', records[i].key, 'p', progress) end
     end
   end
-  if mkey ~= '' and why == 'undone' and not held and call('HGET', KEYS[4] .. mkey, 'value') == value then
-    call('DEL', KEYS[4] .. mkey)
-  end
-  if wrote then return full(wrote) end
-  save_all(records)
-  if matched then return 'R' end
-  if closed == 'amnesia' then return silent(closed, closed_detail) end
-  return 'r'
+  return cjson.encode({ 'e', shown(records[1], held[1]), marker_key(records[1], held[1]) })
 end
-
-local function force(o)
-  local name, ref, reason = o[2], o[3], o[4]
-  local first = load(name)
-  settle(first, MEMORY)
-  local before = first.value and holder_of(first)
-  if not before or (ref ~= '' and before[2] ~= ref) then
-    save(first)
-    if closed == 'amnesia' then return silent(closed, closed_detail) end
-    return cjson.encode({ 'f', '', false })
-  end
-  local value, token = first.value, tonumber(before[3])
-  local named = cjson.decode(before[6]).resources or { name }
-  local wrote = let_go(first, token, 'forced', reason)
-  for i = 1, #named do
-    if named[i] ~= name then
-      local other = load(named[i])
-      settle(other, MEMORY)
-      if other.value == value then
-        wrote = wrote or let_go(other, token, 'forced', reason)
-      else
-        save(other)
-      end
-    end
-  end
-  if wrote then return full(wrote) end
-  return cjson.encode({ 'f', value, before })
-end
-
--- Newest first.
-local function history_of(r, most)
-  local events = {}
-  for back = 1, math.min(most, RING) do
-    local stored = call('HGET', r.key, slot_name((r.slot - back) % RING))
-    if not stored then break end
-    events[back] = stored
-  end
-  return events
-end
-
-local function view(r, history)
-  local holder = false
-  if r.expiry > now then
-    r.expiry = math.min(r.expiry, now + longest)
-    holder = holder_of(r)
-  end
-  return { r.name, holder, fence_text(r), r.state, history_of(r, history) }
-end
-
-local function look(o)
-  local r = load(o[2])
-  if r.fresh then return cjson.encode({ 'v', false }) end
-  return cjson.encode({ 'v', view(r, o[3]) })
-end
-
-local function range_after(after, prefix, limit)
-  local from = '-'
-  if after ~= '' and (prefix == '' or after >= prefix) then
-    from = '(' .. after
-  elseif prefix ~= '' then
-    from = '[' .. prefix
-  end
-  local to = '+'
-  if prefix ~= '' then to = '(' .. prefix .. '\255' end
-  return call('ZRANGEBYLEX', KEYS[2], from, to, 'LIMIT', 0, limit)
-end
-
-local function list(o)
-  local names = range_after(o[3], o[2], o[4] + 1)
-  local views = {}
-  for i = 1, math.min(#names, o[4]) do views[i] = view(load(names[i]), 0) end
-  return cjson.encode({ 'l', views, #names > o[4] })
-end
-
-local function sweep(o)
-  local limit, expired, dropped = o[3], 0, 0
-  local names = range_after(o[2], '', limit)
-  for i = 1, #names do
-    local r = load(names[i])
-    local held = r.value ~= nil
-    settle(r, MEMORY)
-    if held and not r.value then expired = expired + 1 end
-    local fence = r.number
-    if not r.value and fence and fence + AGE < now then
-      if fence > floor then
-        floor = fence
-        -- Before the fence goes, so that no moment exists without either.
-        call('HSET', KEYS[1], 'floor', micros(fence))
-      end
-      call('DEL', r.key)
-      call('ZREM', KEYS[2], r.name)
-      dropped = dropped + 1
-    else
-      save(r)
-    end
-  end
-  local next = ''
-  if #names == limit then next = names[#names] end
-  return cjson.encode({ 'w', next, expired, dropped })
-end
-
-return { h = hold, n = renew, p = repair, r = release, f = force, v = look, l = list, w = sweep,
-  g = function() return 'g' end }

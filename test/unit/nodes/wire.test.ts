@@ -19,6 +19,26 @@ const holder = {
   binding: 2,
   progress: 'half',
 };
+const lineTuple = [2, 3, '1800000000000000', '1799999995000000', ['r'], true];
+const line = {
+  position: 2,
+  length: 3,
+  ticket: 1_800_000_000_000_000,
+  order: 1_799_999_995_000_000,
+  free: ['r'],
+  tangled: true,
+};
+const waiterTuple = ['id', 'w2', '1800000000000000', '1799999995000000', 1, 1, 2, ['r', 's', 't']];
+const waiter = {
+  id: 'id',
+  owner: 'w2',
+  ticket: 1_800_000_000_000_000,
+  order: 1_799_999_995_000_000,
+  priority: 1,
+  mode: 'shared',
+  any: 2,
+  resources: ['r', 's', 't'],
+};
 const eventText = ['released', '5', BIG, 'ref', 'w1', 'done'].join('\u001f');
 const event = {
   type: 'released',
@@ -38,12 +58,39 @@ describe('parseAnswer', () => {
     ['x', { kind: 'mismatch' }],
     ['a', { kind: 'ahead', nowMicros: NOW }],
     ['g', { kind: 'pong', nowMicros: NOW }],
+    ['c', { kind: 'crowded' }],
+    ['t', { kind: 'settled' }],
+    ['k', { kind: 'watching' }],
+    ['T', { kind: 'told' }],
   ])('%s', (text, answer) => {
     expect(parseAnswer(text, NOW)).toEqual(answer);
   });
 
   test.each<[unknown[], unknown]>([
     [['c', [holderTuple, holderTuple]], { kind: 'conflict', holders: [holder, holder] }],
+    [['c', [holderTuple], false], { kind: 'conflict', holders: [holder] }],
+    [['c', [holderTuple], lineTuple], { kind: 'conflict', holders: [holder], line }],
+    [['W', lineTuple], { kind: 'wait', line }],
+    [['q', lineTuple], { kind: 'queued', line }],
+    [['L', true, lineTuple, {}], { kind: 'left', matched: true, line, holders: [] }],
+    [
+      ['L', false, false, [holderTuple]],
+      {
+        kind: 'left',
+        matched: false,
+        line: { position: 0, length: 0, ticket: 0, order: 0, free: [], tangled: false },
+        holders: [holder],
+      },
+    ],
+    [['o', {}], { kind: 'waiting', waiters: [] }],
+    [['o', [waiterTuple]], { kind: 'waiting', waiters: [waiter] }],
+    [
+      ['v', ['r', false, '-', '-', {}, [holderTuple], [3, [waiterTuple]]]],
+      {
+        kind: 'seen',
+        view: { resource: 'r', readers: [holder], line: { length: 3, waiters: [waiter] }, history: [] },
+      },
+    ],
     [['s', BIG], { kind: 'stale', fence: holder.token }],
     [
       ['e', holderTuple, 'key', 'digest'],
@@ -55,9 +102,9 @@ describe('parseAnswer', () => {
     [['f', 'value', holderTuple], { kind: 'forced', value: 'value', holder }],
     [['f', '', false], { kind: 'forced', value: '', holder: null }],
     [['v', false], { kind: 'seen', view: null }],
-    [['v', ['r', false, '-', '-', {}]], { kind: 'seen', view: { resource: 'r', history: [] } }],
+    [['v', ['r', false, '-', '-', {}, {}, false]], { kind: 'seen', view: { resource: 'r', history: [] } }],
     [
-      ['v', ['r', holderTuple, BIG, 'O', [eventText]]],
+      ['v', ['r', holderTuple, BIG, 'O', [eventText], {}, false]],
       {
         kind: 'seen',
         view: { resource: 'r', holder, fence: { token: holder.token, state: 'open' }, history: [event] },
@@ -71,12 +118,12 @@ describe('parseAnswer', () => {
         ['u', 'undone'],
       ] as const
     ).map(([letter, state]): [unknown[], unknown] => [
-      ['v', ['r', false, '7', letter, {}]],
+      ['v', ['r', false, '7', letter, {}, {}, false]],
       { kind: 'seen', view: { resource: 'r', fence: { token: 7n, state }, history: [] } },
     ]),
     [['l', {}, false], { kind: 'listed', views: [], more: false }],
     [
-      ['l', [['r', false, '-', '-', {}]], true],
+      ['l', [['r', false, '-', '-', {}, {}, false]], true],
       { kind: 'listed', views: [{ resource: 'r', history: [] }], more: true },
     ],
     [['w', 'r', 2, 3], { kind: 'swept', next: 'r', expired: 2, dropped: 3 }],
@@ -105,7 +152,7 @@ test('the stamp names the proposer, and remembers a request for ten minutes or t
 
 test('every key begins with the namespace', () => {
   for (const key of keyList(keysOf('ns'))) expect(key).toMatch(/^ns:/);
-  expect(new Set(keyList(keysOf('ns'))).size).toBe(5);
+  expect(new Set(keyList(keysOf('ns'))).size).toBe(6);
 });
 
 describe('admission on the wire', () => {

@@ -1,0 +1,24 @@
+/** What nodes tell unasked, by node: whose turn it is, and what happens while somebody watches. */
+import type { News, Wake } from '../nodes/line.ts';
+import type { LockNode } from '../nodes/node.ts';
+
+/** One listener for each kind of news, set by whoever cares; none may throw. */
+export class Wakeups {
+  /** Names this replica to the nodes. */
+  readonly replica: string;
+  onWake: (node: number, wake: Wake) => void = () => {};
+  onNews: (node: number, news: News) => void = () => {};
+  onMissed: (node: number) => void = () => {};
+
+  constructor(nodes: readonly LockNode[], replica: string) {
+    this.replica = replica;
+    nodes.forEach((node, index) => {
+      node.hear?.({
+        replica,
+        wake: (wake) => this.onWake(index, wake),
+        news: (news) => this.onNews(index, news),
+        missed: () => this.onMissed(index),
+      });
+    });
+  }
+}
