@@ -1,9 +1,11 @@
 /** How much faster than the redlock package is our path in one process, and does it ask the nodes no more than it must? */
+
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { silentProbe } from '../src/domain/probe.ts';
 import { makeLocks } from '../src/locks/desk.ts';
 import { systemRandom } from '../src/std/random.ts';
+import { usualWaiting } from '../test/harness/asking.ts';
 import { BatchWatch, countGates } from './lib/counts.ts';
 import { counted, type Pair, timed } from './lib/load.ts';
 import { plainMajority } from './lib/plain-majority.ts';
@@ -72,6 +74,7 @@ async function packageCost(servers: Servers, { quorum, locks }: OurSide): Promis
     quorum: { ...quorum, votes: plainMajority(quorum.votes.nodes, silentProbe) },
     random: systemRandom,
     probe: silentProbe,
+    waiting: usualWaiting,
   });
   const fight = await duel(
     timed(ourPair(locks), IN_FLIGHT, watched(servers)),

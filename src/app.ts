@@ -11,13 +11,14 @@ import { traceVote } from './control/vote-spans.ts';
 import { type Probe, silentProbe } from './domain/probe.ts';
 import { type Edge, type ExtraService, startEdge } from './edge/server.ts';
 import { makeLocks } from './locks/desk.ts';
-import { MemoryNode } from './nodes/memory-node.ts';
+import type { LineSettings } from './locks/line.ts';
 import { RedisNode } from './nodes/redis-node.ts';
 import { adopt as adoptNodes } from './quorum/adopt.ts';
 import { bootstrap as bootstrapNodes, type Report } from './quorum/bootstrap.ts';
 import { Cluster, fingerprint, type NodeAddress } from './quorum/cluster.ts';
 import { makeQuorum } from './quorum/quorum.ts';
 import type { ClusterStatus } from './quorum/status.ts';
+import { embeddedStore, type Store } from './quorum/store.ts';
 import { type Clock, systemClock } from './std/clock.ts';
 import { systemRandom } from './std/random.ts';
 
@@ -25,15 +26,6 @@ import { systemRandom } from './std/random.ts';
 const HEALTH_EVERY_MS = 250;
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
-
-/** Where the locks live: several Redis nodes, or this one process. */
-interface Store {
-  readonly nodes: Cluster['nodes'];
-  ready(): boolean;
-  mayPropose(): boolean;
-  status(): ClusterStatus;
-  stop(): void;
-}
 
 export interface Replica {
   /** gRPC addresses with the ports that were chosen. */
@@ -67,9 +59,10 @@ async function openStore(settings: Settings, probe: Probe, hooks: ReplicaHooks):
       'warn',
       'EMBEDDED STORE: locks live in this one process and are lost with it; set HOLDFAST_REDIS_NODES',
     );
-    return embeddedStore(MemoryNode.embedded(clock, settings.maxTtlMs));
+    return embeddedStore(clock, settings.maxTtlMs);
   }
   const cluster = new Cluster({
+    replica: systemRandom.bytes(9).toString('base64url'),
     nodes: settings.redisNodes.map(addressOf),
     namespace: settings.namespace,
     longestTtlMs: settings.maxTtlMs,
@@ -83,26 +76,6 @@ async function openStore(settings: Settings, probe: Probe, hooks: ReplicaHooks):
   });
   await cluster.start();
   return cluster;
-}
-
-function embeddedStore(node: MemoryNode): Store {
-  const status: ClusterStatus = {
-    embedded: true,
-    nodes: [
-      {
-        node: node.id,
-        state: 'ready',
-        detail: 'one process, not durable',
-        voteLatencyMs: 0,
-        quarantineLeftMs: 0,
-        clockOffsetMs: 0,
-        floor: '',
-      },
-    ],
-    quorumMargin: 0,
-    warnings: ['embedded store: one process, not durable'],
-  };
-  return { nodes: [node], ready: () => true, mayPropose: () => true, status: () => status, stop: () => {} };
 }
 
 /** What listens to the path, and what it is told by. */
@@ -211,9 +184,10 @@ function openEdge(
     longestTtlMs: settings.maxTtlMs,
     retryAfterMs: settings.nodeTimeoutMs * 2,
     mayPropose: () => store.mayPropose(),
+    replica: store.replica,
   });
   return startEdge({
-    locks: makeLocks({ quorum, random: systemRandom, probe }),
+    locks: makeLocks({ quorum, random: systemRandom, probe, waiting: waitingOf(settings) }),
     settings,
     addresses: settings.listen.map(formatAddress),
     keepalive: { timeMs: settings.keepaliveTimeMs, timeoutMs: settings.keepaliveTimeoutMs },
@@ -224,6 +198,11 @@ function openEdge(
     onCall: metrics.rpc,
     ...(hooks.extraServices === undefined ? {} : { extraServices: hooks.extraServices }),
   });
+}
+
+function waitingOf(settings: Settings): LineSettings {
+  const { waiterLivenessMs, priorityStepMs, maxWaiters, maxWaitersPerResource } = settings;
+  return { livenessMs: waiterLivenessMs, priorityStepMs, maxWaiters, maxWaitersPerResource };
 }
 
 function whyUnready(store: Store, draining: boolean): readonly string[] {

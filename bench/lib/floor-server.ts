@@ -1,4 +1,5 @@
 /** The edge of the service alone, or with votes but no nodes behind it: what unary calls of locks cost at the very least. */
+
 import { formatLeaseId, leaseRefOf, leaseValue, newSecret } from '../../src/domain/lease.ts';
 import { silentProbe } from '../../src/domain/probe.ts';
 import { startEdge } from '../../src/edge/server.ts';
@@ -8,6 +9,7 @@ import type { Answer, LockNode, NodeOp } from '../../src/nodes/node.ts';
 import { makeQuorum } from '../../src/quorum/quorum.ts';
 import { systemClock } from '../../src/std/clock.ts';
 import { systemRandom } from '../../src/std/random.ts';
+import { usualWaiting } from '../../test/harness/asking.ts';
 import { serveParent } from './children.ts';
 import { ownCpuMicros } from './cpu.ts';
 import { noopService } from './noop.ts';
@@ -33,8 +35,9 @@ const quorum = makeQuorum({
   probe: silentProbe,
   longestTtlMs: 2 * TTL_MS,
   retryAfterMs: 500,
+  replica: 'floor',
 });
-const voted = makeLocks({ quorum, random: systemRandom, probe: silentProbe });
+const voted = makeLocks({ quorum, random: systemRandom, probe: silentProbe, waiting: usualWaiting });
 
 /** Grants and releases without asking anybody; a lease id is made and read all the same. */
 const granted: Locks = {

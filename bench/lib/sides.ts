@@ -9,14 +9,13 @@ import { Cluster } from '../../src/quorum/cluster.ts';
 import { makeQuorum, type Quorum } from '../../src/quorum/quorum.ts';
 import { systemClock } from '../../src/std/clock.ts';
 import { systemRandom } from '../../src/std/random.ts';
-import { asking } from '../../test/harness/asking.ts';
+import { asking, stays, usualWaiting } from '../../test/harness/asking.ts';
 import type { Pair } from './load.ts';
 import type { Servers } from './servers.ts';
 
 const TTL_MS = 30_000;
 const LONGEST_TTL_MS = 60_000;
 const NODE_TIMEOUT_MS = 1000;
-const ANYBODY = { principal: '', gone: () => false } as const;
 
 export interface OurSide {
   readonly quorum: Quorum;
@@ -45,15 +44,16 @@ export async function openOurs(servers: Servers, count: number, probe: Probe): P
     probe,
     longestTtlMs: LONGEST_TTL_MS,
     retryAfterMs: 500,
+    replica: 'bench',
   });
-  const locks = makeLocks({ quorum, random: systemRandom, probe });
+  const locks = makeLocks({ quorum, random: systemRandom, probe, waiting: usualWaiting });
   return { quorum, locks, stop: () => cluster.stop() };
 }
 
 export async function hold(locks: Locks, resource: string): Promise<string> {
   const answer = await locks.acquire(
     asking({ resources: [resource], owner: resource, ttlMs: TTL_MS }),
-    ANYBODY,
+    stays,
   );
   if (answer.kind !== 'lease') throw new Error(`acquire ${resource}: ${JSON.stringify(answer)}`);
   return answer.leaseId;

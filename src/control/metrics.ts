@@ -23,8 +23,6 @@ export interface Metrics {
   readonly probe: Omit<Probe, 'notice'>;
   /** One RPC ended; `code` is the name of its gRPC status. */
   rpc(method: string, code: string, tookMs: number): void;
-  /** A grant that had to wait; immediate grants are recorded by `probe`. */
-  waited(ms: number): void;
   sinkFailed(sink: string): void;
   logLineDropped(): void;
   text(): Promise<string>;
@@ -56,6 +54,8 @@ const STATES: readonly NodeState[] = ['ready', 'silent', 'quarantined', 'suspect
 const ANSWERS = [
   'held',
   'conflict',
+  'wait',
+  'crowded',
   'extended',
   'missing',
   'released',
@@ -91,7 +91,8 @@ function families() {
       'Operations that went to a node in one script.',
       BATCH_SIZES,
     ),
-    nodeState: new Numbers('gauge', 'holdfast_node_state', '1 for the state the node is in, else 0.', [
+    waiters: new Numbers('gauge', 'holdfast_waiters', 'Callers that wait in line here.'),
+    nodeState: new Numbers('gauge', 'holdfast_node_state', '1 for the state it is in, else 0.', [
       'node',
       'state',
     ]),
@@ -122,12 +123,9 @@ function families() {
       'Ready nodes less a majority; negative: so many are missing.',
     ),
     ready: new Numbers('gauge', 'holdfast_ready', '1 while this replica can grant leases.'),
-    sinkFailures: new Numbers(
-      'counter',
-      'holdfast_telemetry_failures_total',
-      'Announcements that a sink failed to take.',
-      ['sink'],
-    ),
+    sinkFailures: new Numbers('counter', 'holdfast_telemetry_failures_total', 'Announcements not taken.', [
+      'sink',
+    ]),
     linesDropped: new Numbers(
       'counter',
       'holdfast_log_lines_dropped_total',
@@ -151,7 +149,6 @@ export function createMetrics({ version, nodes, cluster }: MetricsOptions): Metr
     contentType: registry.contentType,
     probe: recorder(all, nodes),
     rpc: (method, code, tookMs) => all.rpcSeconds.of(method, code).observe(tookMs / 1000),
-    waited: (ms) => all.waitSeconds.of().observe(ms / 1000),
     sinkFailed: (sink) => {
       all.sinkFailures.of(sink).value += 1;
     },
@@ -200,8 +197,12 @@ function recorder(all: Families, nodes: readonly string[]): Metrics['probe'] {
     operation(name, outcome, tookMs, reason = '') {
       all.operations.of(name, outcome, reason).value += 1;
       all.operationSeconds.of(name).observe(tookMs / 1000);
-      // Nobody waits in line in this release, so every grant is immediate.
-      if (outcome === 'granted') all.waitSeconds.of().observe(0);
+    },
+    waiters(count) {
+      all.waiters.of().value = count;
+    },
+    waited(ms) {
+      all.waitSeconds.of().observe(ms / 1000);
     },
     vote(_op, node, answer) {
       all.votes.of(node, answer).value += 1;

@@ -41,6 +41,8 @@ export function createTelemetry(
   return {
     operation: relay('operation'),
     vote: relay('vote'),
+    waiters: relay('waiters'),
+    waited: relay('waited'),
     batch: relay('batch'),
     nodeState: relay('nodeState'),
     undosOwed: relay('undosOwed'),

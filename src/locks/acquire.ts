@@ -1,239 +1,252 @@
-/** Acquire: proposes a token, asks for a majority, and leaves nothing behind when it does not get one. */
-import { hash } from 'node:crypto';
-import { formatLeaseId, type Lease, leaseRefOf, leaseValue, newSecret, splitValue } from '../domain/lease.ts';
+/** Acquire: takes what is free at once, and otherwise answers Busy or waits in line for it. */
+import type { Lease } from '../domain/lease.ts';
 import { limits } from '../domain/limits.ts';
-import { invalidField, leaseLost, noQuorum, type Refusal, refuse } from '../domain/refusals.ts';
-import { NO_TOKEN, type Token } from '../domain/token.ts';
-import type { Answer, HoldOp, Marker, NodeHolder, ReleaseOp } from '../nodes/node.ts';
-import { answeredCount, isSilent, judge, undoTargets, type Verdict, worthWaiting } from '../quorum/ballot.ts';
-import type { Ballot } from '../quorum/open-ballot.ts';
+import type { Probe } from '../domain/probe.ts';
+import { noQuorum, type Refusal } from '../domain/refusals.ts';
+import type { LineView, NodeHolder } from '../nodes/node.ts';
+import { answeredCount, distinct, lineOf } from '../quorum/ballot.ts';
 import type { Quorum } from '../quorum/quorum.ts';
-import { backedMs, leftMs, Stopwatch } from '../quorum/validity.ts';
 import { pause } from '../std/clock.ts';
 import type { Random } from '../std/random.ts';
-import { leaseOf, viewOf, writeCard } from './card.ts';
+import { Attempts, callerGone, type Outcome } from './attempt.ts';
+import { viewOf } from './card.ts';
+import type { Line } from './line.ts';
 import type { AcquireAsk, Busy, Caller } from './locks.ts';
-import { endOf } from './release.ts';
+import { obtainableAt, preference } from './sight.ts';
+import type { Call, WaitEnd, Waiter } from './waiter.ts';
 
 /** After so many split votes the nodes are asked one after the other: attempts then meet at the first node. */
 const SPLITS_BEFORE_ORDER = 2;
 const JITTER_MS = 16;
 
 type Ended = Lease | Busy | Refusal;
-/** Undefined: try again. */
-type Next = Ended | undefined;
 
-interface Attempt {
-  readonly op: HoldOp;
-  readonly watch: Stopwatch;
+export interface Counter {
+  readonly quorum: Quorum;
+  readonly random: Random;
+  readonly line: Line;
+  readonly probe: Probe;
 }
 
-const isFor = (answer: Answer): boolean => answer.kind === 'held' || answer.kind === 'dup';
-
-export function acquire(quorum: Quorum, random: Random, ask: AcquireAsk, caller: Caller): Promise<Ended> {
-  return new Acquisition(quorum, random, ask, caller).run();
+export function acquire(counter: Counter, ask: AcquireAsk, caller: Caller): Promise<Ended> {
+  const { quorum } = counter;
+  if (!quorum.mayPropose()) {
+    return Promise.resolve(noQuorum(0, quorum.size, quorum.retryAfterMs, 'no majority has been ready yet'));
+  }
+  const acquisition = new Acquisition(counter, ask, caller);
+  return ask.waitMs > 0 ? acquisition.wait() : acquisition.try();
 }
 
-/** One request; its attempts share the lease's secret, and each has a token and so a value of its own. */
+/** One request. */
 class Acquisition {
   readonly #quorum: Quorum;
   readonly #random: Random;
+  readonly #line: Line;
+  readonly #probe: Probe;
   readonly #ask: AcquireAsk;
   readonly #caller: Caller;
-  readonly #secret: string;
-  readonly #marker: Marker | undefined;
-  #seen: Token = NO_TOKEN;
+  readonly #attempts: Attempts;
+  /** Names the caller among those who want any of several; and its place in line. */
+  readonly #id: string;
+  readonly #startedMs: number;
   #splits = 0;
 
-  constructor(quorum: Quorum, random: Random, ask: AcquireAsk, caller: Caller) {
+  constructor({ quorum, random, line, probe }: Counter, ask: AcquireAsk, caller: Caller) {
     this.#quorum = quorum;
     this.#random = random;
+    this.#line = line;
+    this.#probe = probe;
     this.#ask = ask;
     this.#caller = caller;
-    this.#secret = newSecret(random);
-    this.#marker = ask.requestId === '' ? undefined : markerOf(ask, caller.principal);
+    this.#startedMs = quorum.clock.monotonicMs();
+    this.#attempts = new Attempts(quorum, random, ask, caller);
+    this.#id =
+      ask.waitMs > 0 || ask.any > 0
+        ? (this.#attempts.requestKey ?? random.bytes(12).toString('base64url'))
+        : '';
   }
 
-  async run(): Promise<Ended> {
-    const { size, retryAfterMs } = this.#quorum;
-    if (!this.#quorum.mayPropose()) return noQuorum(0, size, retryAfterMs, 'no majority has been ready yet');
-    let last: Verdict | undefined;
+  async try(): Promise<Ended> {
+    let holders: readonly NodeHolder[] = [];
     for (let tried = 0; tried < limits.attempts; tried += 1) {
-      const attempt = this.#propose();
-      const ballot = await this.#quorum.votes.vote(attempt.op, isFor, this.#splits > SPLITS_BEFORE_ORDER);
-      if (!ballot.carried && worthWaiting(ballot.answers)) await ballot.complete;
-      // Without a request id nothing can object to a majority.
-      last = ballot.carried && this.#marker === undefined ? undefined : judge(ballot.answers);
-      if (ballot.carried && last === undefined && this.#stands(attempt)) return this.#grant(attempt);
-      const end = await this.#settle(attempt, ballot, last);
-      if (end !== undefined) return end;
+      const picked = this.#ask.any === 0 ? { names: this.#ask.resources, holders } : await this.#pick();
+      if ('kind' in picked) return picked;
+      if (picked.names === undefined) return this.#busy(picked.holders);
+      const ordered = this.#splits > SPLITS_BEFORE_ORDER;
+      const outcome = await this.#attempts.attempt({ resources: picked.names, ordered });
+      if (outcome.kind === 'granted') {
+        this.#probe.waited(0);
+        return outcome.lease;
+      }
+      if (outcome.kind === 'refused') return outcome.refusal;
+      if ('holders' in outcome) holders = outcome.holders;
+      // Of several that would do, another one may still be free.
+      if (outcome.kind === 'held' && this.#ask.any === 0) {
+        return this.#busy(holders, { line: lineOf(outcome.answers) });
+      }
+      if (outcome.kind === 'split') await this.#jitter();
       if (this.#caller.gone()) return callerGone();
     }
-    const holders = last !== undefined && 'holders' in last ? last.holders : [];
     return this.#busy(holders);
   }
 
-  #propose(): Attempt {
-    const watch = new Stopwatch(this.#quorum.clock);
-    const token = this.#quorum.tokens.propose(this.#seen);
-    const value = leaseValue(this.#secret, token);
-    const { resources, ttlMs, owner } = this.#ask;
-    const op = {
-      kind: 'hold',
-      secret: this.#secret,
-      token,
-      value,
-      leaseRef: leaseRefOf(value),
-      resources,
-      ttlMs,
-      owner,
-      card: writeCard(this.#ask, watch.startedWallMs, token),
-      seen: this.#seen,
-    } as const;
-    return { op: this.#marker === undefined ? op : { ...op, marker: this.#marker }, watch };
-  }
-
-  /** Whether a grant still has somebody to go to and validity left. */
-  #stands({ watch }: Attempt): boolean {
-    return !this.#caller.gone() && leftMs(this.#ask.ttlMs, watch.elapsedMs()) > 0;
-  }
-
-  /** Ends an attempt that was not granted, or prepares the next one: whatever it left is undone here. */
-  async #settle(attempt: Attempt, ballot: Ballot, verdict: Verdict | undefined): Promise<Next> {
-    if (ballot.carried && verdict === undefined) {
-      await this.#undo(attempt, ballot, verdict);
-      return this.#caller.gone() ? callerGone() : this.#refuseQuorum(ballot, 'the votes came too late');
-    }
-    await this.#undo(attempt, ballot, verdict);
-    return verdict === undefined ? undefined : this.#conclude(attempt, ballot, verdict);
-  }
-
-  async #conclude(attempt: Attempt, ballot: Ballot, verdict: Verdict): Promise<Next> {
-    switch (verdict.kind) {
-      case 'held':
-        return this.#busy(verdict.holders);
-      case 'stale':
-        this.#seen = verdict.fence;
-        return undefined;
-      case 'ahead':
-        this.#quorum.tokens.correct(verdict.nowMicros);
-        return undefined;
-      case 'split':
-        this.#splits += 1;
-        await pause(this.#quorum.clock, this.#random.fraction() * JITTER_MS * this.#splits);
-        return undefined;
-      case 'no-quorum':
-        return this.#refuseQuorum(ballot);
-      case 'unsure':
-        return this.#refuseQuorum(ballot, 'an earlier attempt of this request_id has not ended yet');
-      case 'mismatch':
-        return invalidField('request_id', 'was used with other arguments');
-      case 'ended':
-        return leaseLost(verdict.why, `the lease of this request_id is gone: ${verdict.why}`);
-      case 'replayed':
-        return this.#replay(attempt, verdict.value, verdict.holders);
+  async wait(): Promise<Ended> {
+    const { priority, owner, mode, any, resources, waitMs } = this.#ask;
+    const waiter = this.#line.enter({ id: this.#id, priority, owner, mode, any, resources });
+    if ('kind' in waiter) return waiter;
+    const timer = this.#quorum.clock.after(waitMs, () => waiter.end({ kind: 'elapsed' }));
+    const listening = this.#caller.whenGone(() => waiter.end({ kind: 'gone' }));
+    try {
+      return await this.#stand(waiter);
+    } finally {
+      timer.cancel();
+      listening();
+      this.#line.exit(waiter);
     }
   }
 
-  #grant({ op, watch }: Attempt): Lease {
-    const { ttlMs, resources, owner, mode, labels } = this.#ask;
-    return {
-      kind: 'lease',
-      leaseId: formatLeaseId({ secret: this.#secret, token: op.token, ttlMs, resources }),
-      leaseRef: op.leaseRef,
-      resources,
-      token: op.token,
-      owner,
-      mode,
-      ttlMs,
-      acquireTimeMs: watch.startedWallMs,
-      expireTimeMs: watch.startedWallMs + leftMs(ttlMs, 0),
-      labels,
-      replayed: false,
-    };
+  /** Asks, waits for its turn, asks again: until it is served or the wait is over. */
+  async #stand(waiter: Waiter): Promise<Ended> {
+    let call = await this.#first(waiter);
+    let tried = 0;
+    while (call.kind === 'turn') {
+      const outcome = await this.#attempt(waiter, call.names);
+      tried = outcome.kind === 'again' ? tried + 1 : 0;
+      if (outcome.kind === 'granted') return this.#serve(waiter, outcome);
+      if (outcome.kind === 'crowded') return this.#giveUp(waiter, this.#line.crowded());
+      if (outcome.kind === 'refused' && (!waiter.joined || outcome.refusal.reason !== 'NO_QUORUM')) {
+        return this.#giveUp(waiter, outcome.refusal);
+      }
+      if (outcome.kind === 'again' && tried < limits.attempts && waiter.ending === undefined) continue;
+      const turn = waiter.turn();
+      if ('answers' in outcome) {
+        waiter.joined = true;
+        this.#line.standing(waiter, outcome.answers);
+      }
+      call = await turn;
+    }
+    return this.#unserved(waiter, call);
   }
 
-  /** The lease that this request already has; valid for what a majority of nodes still promise. */
-  #replay({ watch }: Attempt, value: string, holders: readonly NodeHolder[]): Ended {
-    const backed = backedMs(
-      holders.map(({ remainingMs }) => remainingMs),
-      this.#quorum.majority,
-    );
-    if (leftMs(backed, watch.elapsedMs()) <= 0) return leaseLost('expired');
-    const { ttlMs, resources } = this.#ask;
-    return leaseOf(holders[0]!, {
-      leaseId: formatLeaseId({ ...splitValue(value), ttlMs, resources }),
-      ttlMs,
-      expireTimeMs: watch.startedWallMs + leftMs(backed, 0),
-      replayed: true,
+  /** What to ask for first: all of it at once, or what a look shows to be free, or nothing yet. */
+  async #first(waiter: Waiter): Promise<Call> {
+    if (this.#ask.any > 0) {
+      const picked = await this.#pick();
+      if ('kind' in picked) return { kind: 'refused', refusal: picked };
+      if (picked.names !== undefined) return { kind: 'turn', names: picked.names };
+      const turn = waiter.turn();
+      this.#line.rejoin(waiter, [...this.#quorum.nodeIds.keys()]);
+      return turn;
+    }
+    if (this.#line.defer(waiter)) return waiter.turn();
+    return { kind: 'turn', names: this.#ask.resources };
+  }
+
+  #attempt(waiter: Waiter, resources: readonly string[]): Promise<Outcome> {
+    const attempt = this.#attempts.attempt({
+      resources,
+      place: waiter.place,
+      fence: waiter.fence,
+      // With the undo, in one script: nobody behind it may slip into its place.
+      onUndo: (nodes) => {
+        if (waiter.ending === undefined) this.#line.rejoin(waiter, nodes);
+      },
     });
+    return attempt;
   }
 
-  /**
-   * The closing undo, to every node that voted for or may have. Waits for one answer from those that voted for: they
-   * can be reached, and the caller may be told only when nothing of this attempt stands there.
-   * Where a majority holds another lease, nodes that have not answered yet will most likely refuse as well; an undo
-   * would close our token there and so shut out that lease's repair. They are left to answer first.
-   */
-  async #undo({ op }: Attempt, ballot: Ballot, verdict: Verdict | undefined): Promise<void> {
-    const targets = undoTargets(ballot.answers);
-    if (targets.length === 0) return;
-    const undo = undoOf(op);
-    const voted = targets.filter((index) => !isSilent(ballot.answers[index]));
-    const unheard = targets.filter((index) => isSilent(ballot.answers[index]));
-    if (verdict?.kind === 'held') {
-      void ballot.complete.then(() => {
-        const still = undoTargets(ballot.answers).filter((index) => unheard.includes(index));
-        void this.#quorum.undo.send(undo, still);
+  #serve(waiter: Waiter, { lease, ballot }: Extract<Outcome, { kind: 'granted' }>): Lease {
+    this.#probe.waited(waiter.waited ? this.#quorum.clock.monotonicMs() - this.#startedMs : 0);
+    waiter.serve();
+    // Places that this grant has not taken: other resources that would have done, and nodes that did not vote for it.
+    const others = lease.resources.length < waiter.place.resources.length || lease.replayed;
+    ballot.whenComplete(() => {
+      ballot.answers.forEach((answer, index) => {
+        if (answer === undefined) return;
+        const stands = waiter.joined ? others || answer.kind !== 'held' : 'line' in answer;
+        if (stands) void this.#leave(waiter, index);
       });
-    } else {
-      void this.#quorum.undo.send(undo, unheard);
-    }
-    await this.#quorum.undo.send(undo, voted);
+    });
+    return lease;
   }
 
-  #busy(holders: readonly NodeHolder[]): Busy {
+  #giveUp(waiter: Waiter, refusal: Refusal): Refusal {
+    if (waiter.state === 'asking') waiter.giveUp();
+    if (waiter.joined) for (const index of this.#quorum.nodeIds.keys()) void this.#leave(waiter, index);
+    return refusal;
+  }
+
+  async #unserved(waiter: Waiter, end: WaitEnd): Promise<Ended> {
+    if (end.kind === 'refused') {
+      // A repeat of the request finds the place again while it lasts (G9); one that cannot be repeated is of no use.
+      const returns = end.refusal.reason === 'DRAINING' && this.#attempts.requestKey !== undefined;
+      return returns ? end.refusal : this.#giveUp(waiter, end.refusal);
+    }
+    if (end.kind === 'gone') return this.#giveUp(waiter, callerGone());
+    const { id, mode, resources } = waiter.place;
+    const ballot = await this.#quorum.votes.tell(
+      { kind: 'leave', id, mode, resources },
+      (answer) => answer.kind === 'left',
+    );
+    if (!ballot.carried) {
+      const answered = answeredCount(ballot.answers);
+      return noQuorum(answered, this.#quorum.size, this.#quorum.retryAfterMs, 'the wait is over');
+    }
+    const holders = distinct(
+      ballot.answers.flatMap((answer) => (answer?.kind === 'left' ? answer.holders : [])),
+    );
+    return this.#busy(holders, { line: lineOf(ballot.answers) ?? waiter.line, waitElapsed: true });
+  }
+
+  async #leave({ place }: Waiter, index: number): Promise<void> {
+    const { id, mode, resources } = place;
+    await this.#quorum.votes.nodes[index]!.ask({ kind: 'leave', id, mode, resources });
+  }
+
+  /** Of the resources that would do, enough that a look shows to be obtainable at a majority. */
+  async #pick(): Promise<
+    { readonly names: readonly string[] | undefined; readonly holders: readonly NodeHolder[] } | Refusal
+  > {
+    const { resources, any, mode } = this.#ask;
+    const looks = await Promise.all(
+      resources.map((resource) => this.#quorum.votes.all({ kind: 'look', resource, history: 0, line: 1 })),
+    );
+    const answered = Math.min(...looks.map(answeredCount));
+    if (answered < this.#quorum.majority) {
+      return noQuorum(answered, this.#quorum.size, this.#quorum.retryAfterMs);
+    }
+    const views = looks.map((answers) =>
+      answers.flatMap((answer) => (answer.kind === 'seen' ? [answer.view] : [])),
+    );
+    const free = new Set(
+      resources.filter(
+        (_, at) => views[at]!.filter((view) => obtainableAt(view, { mode })).length >= this.#quorum.majority,
+      ),
+    );
+    const names = preference(this.#id, resources).filter((name) => free.has(name));
+    const holders = views
+      .flat()
+      .flatMap((view) => [...(view?.holder === undefined ? [] : [view.holder]), ...(view?.readers ?? [])]);
+    return { names: names.length >= any ? names.slice(0, any) : undefined, holders: distinct(holders) };
+  }
+
+  #jitter(): Promise<void> {
+    this.#splits += 1;
+    return pause(this.#quorum.clock, this.#random.fraction() * JITTER_MS * this.#splits);
+  }
+
+  #busy(
+    holders: readonly NodeHolder[],
+    { line, waitElapsed = false }: { line?: LineView | undefined; waitElapsed?: boolean } = {},
+  ): Busy {
     const nowMs = this.#quorum.clock.wallMicros() / 1000;
     return {
       kind: 'busy',
       holders: holders.map((holder) => viewOf(holder, nowMs)),
-      queueLength: 0,
-      position: 0,
-      waitElapsed: false,
+      queueLength: line?.length ?? 0,
+      position: line?.position ?? 0,
+      waitElapsed,
       retryAfterMs: Math.max(JITTER_MS, ...holders.map(({ remainingMs }) => remainingMs)),
     };
   }
-
-  #refuseQuorum(ballot: Ballot, detail = ''): Refusal {
-    return noQuorum(answeredCount(ballot.answers), this.#quorum.size, this.#quorum.retryAfterMs, detail);
-  }
-}
-
-/**
- * Names binding 0: a repeat of the request that was answered meanwhile has raised the binding, and the lease is
- * then the repeater's. docs/decisions/0005-replay-binds.md
- */
-function undoOf(op: HoldOp): ReleaseOp {
-  return {
-    ...endOf(op, 'undone', '', true),
-    binding: 0,
-    seen: op.seen,
-    ...(op.marker === undefined ? {} : { markerKey: op.marker.key }),
-  };
-}
-
-/** Nobody reads this refusal: the edge finds the call cancelled. */
-function callerGone(): Refusal {
-  return refuse('INTERNAL', 'the caller went away before the answer');
-}
-
-/** Scope of a request id: identity and owner; the digest covers everything else that was asked. */
-function markerOf(ask: AcquireAsk, principal: string): Marker {
-  const { resources, ttlMs, mode, any, priority, labels } = ask;
-  const sorted = Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1));
-  const asked = JSON.stringify([resources, ttlMs, mode, any, priority, sorted]);
-  return {
-    key: hash('sha256', JSON.stringify([principal, ask.owner, ask.requestId]), 'base64url').slice(0, 22),
-    digest: hash('sha256', asked, 'base64url').slice(0, 16),
-  };
 }

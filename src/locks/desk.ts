@@ -7,18 +7,25 @@ import type { Random } from '../std/random.ts';
 import { acquire } from './acquire.ts';
 import { heartbeat } from './heartbeat.ts';
 import { checkToken, inspect, list } from './inspect.ts';
-import type { Locks } from './locks.ts';
+import { Line, type LineSettings } from './line.ts';
+import type { Locks, ReleaseAsk } from './locks.ts';
 import { forceRelease, giveBack, release } from './release.ts';
+import { Watches } from './watch.ts';
 
 export interface DeskOptions {
   readonly quorum: Quorum;
   readonly random: Random;
   readonly probe: Probe;
+  readonly waiting: LineSettings;
 }
 
 type Answered = { readonly kind: string } | Refusal;
 
-export function makeLocks({ quorum, random, probe }: DeskOptions): Locks {
+export function makeLocks({ quorum, random, probe, waiting }: DeskOptions): Locks {
+  const line = new Line(quorum, waiting, probe);
+  const watches = new Watches(quorum);
+  const counter = { quorum, random, line, probe };
+
   async function told<A extends Answered>(name: string, outcomeOf: (answer: A) => Outcome, act: Promise<A>) {
     const startedMs = quorum.clock.monotonicMs();
     const answer = await act;
@@ -34,19 +41,22 @@ export function makeLocks({ quorum, random, probe }: DeskOptions): Locks {
     return answer;
   }
 
+  /** The release and the hold of whoever is next leave in one script: both are asked for in this tick. */
+  function handOver(ask: ReleaseAsk): ReturnType<typeof release> {
+    const released = release(quorum, ask);
+    line.handOver(ask.lease.resources, ask.lease.token);
+    return released;
+  }
+
   return {
     acquire: (ask, caller) =>
-      told(
-        'acquire',
-        ({ kind }) => (kind === 'lease' ? 'granted' : 'busy'),
-        acquire(quorum, random, ask, caller),
-      ),
+      told('acquire', ({ kind }) => (kind === 'lease' ? 'granted' : 'busy'), acquire(counter, ask, caller)),
     heartbeat: (ask) => told('heartbeat', () => 'renewed', heartbeat(quorum, ask, formatLeaseId(ask.lease))),
     async release(ask) {
       const answer = await told(
         'release',
         (ended) => ('released' in ended && ended.released ? 'released' : 'gone'),
-        release(quorum, ask),
+        handOver(ask),
       );
       if (answer.kind === 'released' && !answer.released) probe.ownershipViolation('release');
       return answer;
@@ -62,5 +72,7 @@ export function makeLocks({ quorum, random, probe }: DeskOptions): Locks {
     list: (ask) => told('list', () => 'read', list(quorum, ask)),
     checkToken: (resource, token) => told('check_token', () => 'read', checkToken(quorum, resource, token)),
     forceRelease: (ask) => told('force_release', () => 'forced', forceRelease(quorum, ask)),
+    watch: (ask, watcher) => watches.watch(ask, watcher),
+    drain: () => line.drain(),
   };
 }

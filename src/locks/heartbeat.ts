@@ -5,7 +5,7 @@ import type { Answer, LockNode, RenewOp, RepairOp } from '../nodes/node.ts';
 import { answeredCount, type Reply } from '../quorum/ballot.ts';
 import type { Quorum } from '../quorum/quorum.ts';
 import { backedMs, leftMs, Stopwatch } from '../quorum/validity.ts';
-import { leaseOf } from './card.ts';
+import { leaseOf, readCard } from './card.ts';
 import type { HeartbeatAsk } from './locks.ts';
 
 type Extended = Extract<Answer, { kind: 'extended' }>;
@@ -54,7 +54,15 @@ export async function heartbeat(
       replayed: false,
     });
   }
-  return notBacked(quorum, ballot.answers, repaired);
+  const refusal = notBacked(quorum, ballot.answers, repaired);
+  if (refusal.reason === 'LEASE_LOST') announceLoss(quorum, match, op);
+  return refusal;
+}
+
+/** To whoever watches: no node knows alone that a lease has no majority any more. */
+function announceLoss(quorum: Quorum, { holder }: Extended, { resources, token, leaseRef }: RenewOp): void {
+  const { owner } = holder;
+  void quorum.votes.all({ kind: 'tell', resources, token, leaseRef, owner, reason: 'no majority' });
 }
 
 function extensions(replies: readonly (Reply | undefined)[]): number[] {
@@ -72,8 +80,10 @@ async function repair(
   const missing = replies.flatMap((reply, index) => (reply?.kind === 'missing' ? [index] : []));
   if (missing.length === 0) return NOTHING;
   const { ttlMs } = renewal;
+  const { mode } = readCard(match.holder);
   const op: RepairOp = {
     kind: 'repair',
+    ...(mode === 'shared' ? { mode } : {}),
     secret: lease.secret,
     token: lease.token,
     value: lease.value,

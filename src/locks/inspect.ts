@@ -15,7 +15,15 @@ import type {
   NodeOpinion,
   TokenCheck,
 } from './locks.ts';
-import { historyOf, type Look, lastTokenOf, type Standing, standingOf } from './views.ts';
+import {
+  historyOf,
+  type Look,
+  lastTokenOf,
+  lengthOf,
+  type Standing,
+  standingOf,
+  waitersOf,
+} from './views.ts';
 
 function looksOf(answers: readonly Answer[]): Look[] {
   return answers.map((answer) => (answer.kind === 'seen' ? answer.view : undefined));
@@ -26,10 +34,11 @@ export async function lookAt(
   quorum: Quorum,
   resource: string,
   history: number,
+  line = 0,
 ): Promise<
   { readonly kind: 'looks'; readonly answers: readonly Answer[]; readonly looks: Look[] } | Refusal
 > {
-  const answers = await quorum.votes.all({ kind: 'look', resource, history });
+  const answers = await quorum.votes.all({ kind: 'look', resource, history, line });
   const answered = answeredCount(answers);
   if (answered < quorum.majority) return noQuorum(answered, quorum.size, quorum.retryAfterMs);
   const looks = looksOf(answers);
@@ -46,16 +55,18 @@ export async function inspect(
   historyLimit: number,
 ): Promise<Inspection | Refusal> {
   // Always the whole ring: the last granted token is read from it even when no history was asked for.
-  const seen = await lookAt(quorum, resource, limits.historyPerResource);
+  const seen = await lookAt(quorum, resource, limits.historyPerResource, limits.waitersShown);
   if (seen.kind === 'refusal') return seen;
   const standing = standingOf(seen.looks, quorum.majority);
+  const waiters = waitersOf(seen.looks, quorum.majority);
   return {
     kind: 'inspection',
     resource,
     state: standing.state,
     holders: holderViews(quorum, standing),
+    waiters,
     lastToken: lastTokenOf(seen.looks, quorum.majority),
-    source: standing.holders.length > 0 ? 'live' : 'history',
+    source: standing.holders.length > 0 || waiters.length > 0 ? 'live' : 'history',
     nodes: seen.answers.map((answer, index) => opinionOf(quorum.nodeIds[index]!, answer)),
     history: historyLimit === 0 ? [] : historyOf(resource, seen.looks, quorum.majority, historyLimit),
   };
@@ -74,13 +85,14 @@ function opinionOf(node: string, answer: Answer): NodeOpinion {
   }
   const view = answer.kind === 'seen' ? answer.view : null;
   if (view === null) return { node, vote: 'free', ...nothing, detail: 'never seen here' };
+  const holder = view.holder ?? view.readers?.[0];
   return {
     node,
-    vote: view.holder === undefined ? 'free' : 'held',
+    vote: holder === undefined ? 'free' : 'held',
     fence: view.fence?.token ?? NO_TOKEN,
     fenceClosed: view.fence !== undefined && view.fence.state !== 'open',
-    leaseRef: view.holder?.leaseRef ?? '',
-    remainingMs: view.holder?.remainingMs ?? 0,
+    leaseRef: holder?.leaseRef ?? '',
+    remainingMs: holder?.remainingMs ?? 0,
     detail: view.fence === undefined || view.fence.state === 'open' ? '' : `closed: ${view.fence.state}`,
   };
 }
@@ -97,7 +109,7 @@ export async function checkToken(
     const answered = answeredCount(seen.answers);
     return noQuorum(answered, quorum.size, quorum.retryAfterMs, 'the holder cannot be told');
   }
-  const current = standing.state === 'held' && standing.holders[0]!.token === token;
+  const current = standing.state === 'held' && standing.holders.some((holder) => holder.token === token);
   return { kind: 'check', current, lastToken: lastTokenOf(seen.looks, quorum.majority) };
 }
 
@@ -122,7 +134,7 @@ export async function list(quorum: Quorum, ask: ListAsk): Promise<ListPage | Ref
       if (locks.length === ask.pageSize) return { kind: 'page', locks, next: after };
       after = resource;
       const summary = summaryOf(quorum, resource, looks);
-      if (summary.state === 'free') continue;
+      if (summary.state === 'free' && summary.queueLength === 0) continue;
       if (ask.owner !== '' && !summary.holders.some(({ owner }) => owner === ask.owner)) continue;
       locks.push(summary);
     }
@@ -137,7 +149,7 @@ function summaryOf(quorum: Quorum, resource: string, looks: readonly Look[]): Lo
     resource,
     state: standing.state,
     holders: holderViews(quorum, standing),
-    queueLength: 0,
+    queueLength: lengthOf(looks),
     lastToken: lastTokenOf(looks, quorum.majority),
   };
 }

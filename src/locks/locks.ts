@@ -9,6 +9,8 @@ export interface Caller {
   readonly principal: string;
   /** True once the call was cancelled or its deadline passed: a grant must then be given back. */
   gone(): boolean;
+  /** Calls `act` once when the caller goes; the result takes that back. Only those who wait ask for it. */
+  whenGone(act: () => void): () => void;
 }
 
 /** A checked Acquire; durations in milliseconds. */
@@ -85,11 +87,22 @@ export interface LockEvent {
   readonly reason: string;
 }
 
+/** One who waits, by its place in line; `sinceMs` in wall-clock milliseconds since the Unix epoch. */
+export interface WaiterView {
+  readonly owner: string;
+  readonly position: number;
+  readonly priority: number;
+  readonly sinceMs: number;
+  readonly mode: Mode;
+}
+
 export interface Inspection {
   readonly kind: 'inspection';
   readonly resource: string;
   readonly state: LockState;
   readonly holders: readonly HolderView[];
+  /** In the order in which they will be served. */
+  readonly waiters: readonly WaiterView[];
   readonly lastToken: Token;
   readonly source: 'live' | 'history';
   readonly nodes: readonly NodeOpinion[];
@@ -132,6 +145,19 @@ export interface ForceAsk {
   readonly reason: string;
 }
 
+export interface WatchAsk {
+  /** These names, and all that begin with `prefix`; both empty: all. */
+  readonly resources: readonly string[];
+  readonly prefix: string;
+}
+
+/** Whoever watches: neither may throw or wait. */
+export interface Watcher {
+  event(event: LockEvent): void;
+  /** So many events, at least, were not told. */
+  missed(count: number): void;
+}
+
 export interface Locks {
   acquire(ask: AcquireAsk, caller: Caller): Promise<Lease | Busy | Refusal>;
   heartbeat(ask: HeartbeatAsk): Promise<Lease | Refusal>;
@@ -147,4 +173,8 @@ export interface Locks {
   forceRelease(
     ask: ForceAsk,
   ): Promise<{ readonly kind: 'forced'; readonly freed: readonly HolderView[] } | Refusal>;
+  /** Tells `watcher` what happens once this has resolved, until the result is called. Does not reject. */
+  watch(ask: WatchAsk, watcher: Watcher): Promise<() => void>;
+  /** Answers everybody who waits with DRAINING; places in line stay for their liveness, so that a repeat finds them. */
+  drain(): void;
 }

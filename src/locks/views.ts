@@ -1,34 +1,43 @@
 /** What a majority's answers add up to: held, free or unknown, the last granted token, and one history. Pure. */
 import { maxToken, NO_TOKEN, type Token } from '../domain/token.ts';
-import type { NodeEvent, NodeHolder, NodeView } from '../nodes/node.ts';
-import type { LockEvent, LockState } from './locks.ts';
+import type { NodeEvent, NodeHolder, NodeView, NodeWaiter } from '../nodes/node.ts';
+import { median } from '../quorum/ballot.ts';
+import type { LockEvent, LockState, WaiterView } from './locks.ts';
+import { goesBefore } from './places.ts';
 
 /** One node's look: undefined when it was silent, null when it does not know the name. */
 export type Look = NodeView | null | undefined;
 
 export interface Standing {
   readonly state: LockState;
-  /** The majority's holder, or, while unknown, every candidate. */
+  /** The majority's holder, or its several shared ones; while unknown, every candidate. */
   readonly holders: readonly NodeHolder[];
 }
 
 /**
- * HELD: a majority of all nodes hold exactly one lease. FREE: no lease could have a majority even with every silent
+ * HELD: a majority of all nodes hold one lease, or each of several shared ones. FREE: no lease could have a majority even with every silent
  * node. Anything else cannot be told.
  */
 export function standingOf(looks: readonly Look[], majority: number): Standing {
   const silent = looks.filter((look) => look === undefined).length;
   const byRef = new Map<string, NodeHolder[]>();
   for (const look of looks) {
-    if (look?.holder === undefined) continue;
-    byRef.set(look.holder.leaseRef, [...(byRef.get(look.holder.leaseRef) ?? []), look.holder]);
+    for (const holder of holdersIn(look)) {
+      byRef.set(holder.leaseRef, [...(byRef.get(holder.leaseRef) ?? []), holder]);
+    }
   }
-  for (const holders of byRef.values()) {
-    if (holders.length >= majority) return { state: 'held', holders: [backedHolder(holders, majority)] };
+  const backed = [...byRef.values()].filter((holders) => holders.length >= majority);
+  if (backed.length > 0) {
+    return { state: 'held', holders: backed.map((holders) => backedHolder(holders, majority)) };
   }
   const most = Math.max(0, ...[...byRef.values()].map((holders) => holders.length));
   if (most + silent < majority) return { state: 'free', holders: [] };
   return { state: 'unknown', holders: [...byRef.values()].map((holders) => holders[0]!) };
+}
+
+function holdersIn(look: Look): readonly NodeHolder[] {
+  if (look === undefined || look === null) return [];
+  return look.holder === undefined ? (look.readers ?? []) : [look.holder, ...(look.readers ?? [])];
 }
 
 /** As long as a majority keeps it, not as long as the node with the slowest clock does. */
@@ -67,7 +76,8 @@ function wasGranted({ events, held }: Passage, majority: number): boolean {
 /** The highest token known granted: never the fence, which attempts that failed have raised. */
 export function lastTokenOf(looks: readonly Look[], majority: number): Token {
   const standing = standingOf(looks, majority);
-  const live = standing.state === 'held' ? standing.holders[0]!.token : NO_TOKEN;
+  const held = standing.state === 'held' ? standing.holders : [];
+  const live = held.reduce((highest, { token }) => maxToken(highest, token), NO_TOKEN);
   return passagesOf(looks)
     .filter((passage) => wasGranted(passage, majority))
     .reduce((highest, { token }) => maxToken(highest, token), live);
@@ -121,4 +131,30 @@ function merged(
     token: one.token,
     reason: sorted.find(({ reason }) => reason !== '')?.reason ?? '',
   };
+}
+
+/** How many wait, as most of the nodes that answered see it. */
+export function lengthOf(looks: readonly Look[]): number {
+  return median(looks.flatMap((look) => (look === undefined ? [] : [look?.line?.length ?? 0])));
+}
+
+/** Those who stand in line at a majority of all nodes, in the order in which they will be served. */
+export function waitersOf(looks: readonly Look[], majority: number): WaiterView[] {
+  const seen = new Map<string, { readonly waiter: NodeWaiter; nodes: number }>();
+  for (const waiter of looks.flatMap((look) => look?.line?.waiters ?? [])) {
+    const known = seen.get(waiter.id);
+    if (known === undefined) seen.set(waiter.id, { waiter, nodes: 1 });
+    else known.nodes += 1;
+  }
+  return [...seen.values()]
+    .filter(({ nodes }) => nodes >= majority)
+    .map(({ waiter }) => waiter)
+    .sort((a, b) => (goesBefore(a, b) ? -1 : 1))
+    .map(({ owner, priority, ticket, mode }, index) => ({
+      owner,
+      position: index + 1,
+      priority,
+      sinceMs: ticket / 1000,
+      mode,
+    }));
 }

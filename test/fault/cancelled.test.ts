@@ -1,6 +1,8 @@
 /** A caller that goes away in mid-Acquire keeps no lock: nobody would renew it, and nobody could release it. */
+
 import { status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { callerWho } from '../harness/asking.ts';
 import { Desk } from '../harness/desk.ts';
 import { linksTo } from '../harness/link.ts';
 import { Nodes } from '../harness/nodes.ts';
@@ -98,7 +100,11 @@ describe('the locks', () => {
   async function abandoned(gone: boolean): Promise<string[]> {
     const desk = await Desk.open(nodes.list, { maxTtlMs: 20_000, nodeTimeoutMs: 1500 });
     closing.push(() => desk.close());
-    const answer = await desk.acquire('gpu/0', { ttlMs: 20_000 }, { principal: '', gone: () => gone });
+    const answer = await desk.acquire(
+      'gpu/0',
+      { ttlMs: 20_000 },
+      callerWho(() => gone),
+    );
     expect(answer.kind).toBe(gone ? 'refusal' : 'lease');
     return nodes.holders('gpu/0');
   }

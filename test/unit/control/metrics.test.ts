@@ -58,6 +58,7 @@ describe('counting', () => {
   test('operations by outcome and reason, their time, and a wait of 0 for an immediate grant', async () => {
     const metrics = fresh();
     metrics.probe.operation('acquire', 'granted', 3);
+    metrics.probe.waited(0);
     metrics.probe.operation('acquire', 'refused', 400, 'NO_QUORUM');
     const text = await metrics.text();
     expect(sample(text, 'holdfast_operations_total{op="acquire",outcome="granted",reason=""}')).toBe(1);
@@ -78,7 +79,7 @@ describe('counting', () => {
     metrics.probe.undosOwed('b:1', 7);
     metrics.probe.ownershipViolation('release');
     metrics.rpc('holdfast.v1.LockService/Acquire', 'UNAVAILABLE', 20);
-    metrics.waited(1500);
+    metrics.probe.waited(1500);
     const text = await metrics.text();
     expect(sample(text, 'holdfast_votes_total{node="a:1",answer="amnesia"}')).toBe(1);
     expect(sample(text, 'holdfast_batch_operations_bucket{le="4"}')).toBe(1);

@@ -1,8 +1,10 @@
 /** Acquire over three memory nodes: what it grants, how it tries again, and that a refusal leaves nothing behind. */
+
 import { describe, expect, test } from 'vitest';
 import { parseLeaseId } from '../../../src/domain/lease.ts';
 import type { NodeOp } from '../../../src/nodes/node.ts';
 import { leftMs } from '../../../src/quorum/validity.ts';
+import { callerWho } from '../../harness/asking.ts';
 import { type Fate, leaseOf, quiet, START, TTL_MS, World } from './world.ts';
 
 const YEAR = 31_536_000_000_000;
@@ -161,7 +163,10 @@ describe('a refusal leaves nothing behind', () => {
     const world = await World.of();
     let gone = false;
     world.fate = holdsAre('later', 'later', 'later');
-    const asked = world.replica('a').acquire({}, { principal: '', gone: () => gone });
+    const asked = world.replica('a').acquire(
+      {},
+      callerWho(() => gone),
+    );
     await quiet();
     gone = true;
     await world.deliverAll();
@@ -174,7 +179,14 @@ describe('a refusal leaves nothing behind', () => {
     const replica = world.replica('a');
     const tooFar = world.replica('fast', 900_000);
     await tooFar.release(leaseOf(await tooFar.acquire()));
-    expect((await replica.acquire({}, { principal: '', gone: () => true })).kind).toBe('refusal');
+    expect(
+      (
+        await replica.acquire(
+          {},
+          callerWho(() => true),
+        )
+      ).kind,
+    ).toBe('refusal');
     expect(replica.count('hold')).toEqual([1, 1, 1]);
   });
 

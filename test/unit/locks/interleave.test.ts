@@ -1,8 +1,10 @@
 /** Two replicas and a third over memory nodes, every message held back, lost and reordered by chance. */
+
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Lease } from '../../../src/domain/lease.ts';
 import type { Rules } from '../../../src/nodes/memory-record.ts';
+import { callerWho } from '../../harness/asking.ts';
 import { quiet, type Replica, World } from './world.ts';
 
 const TTL_MS = 1000;
@@ -38,7 +40,10 @@ class Client {
 
   async #acquire(grants: Lease[]): Promise<void> {
     this.#gone = false;
-    const answer = await this.replica.acquire({ ttlMs: TTL_MS }, { principal: '', gone: () => this.#gone });
+    const answer = await this.replica.acquire(
+      { ttlMs: TTL_MS },
+      callerWho(() => this.#gone),
+    );
     this.busy = false;
     if (answer.kind !== 'lease') return;
     this.lease = answer;

@@ -1,7 +1,9 @@
 /** The same request_id gives the same lease, from whichever replica it comes, and never a second one. */
+
 import { expect, test } from 'vitest';
 import type { Lease } from '../../../src/domain/lease.ts';
 import type { NodeOp } from '../../../src/nodes/node.ts';
+import { callerWho } from '../../harness/asking.ts';
 import { type Fate, leaseOf, quiet, TTL_MS, World } from './world.ts';
 
 const request = { owner: 'w1', requestId: 'job 7' };
@@ -58,7 +60,7 @@ test('another owner or identity may use the same id for itself', async () => {
   const world = await World.of();
   leaseOf(await world.replica('a').acquire(request));
   expect((await world.replica('a').acquire({ ...request, owner: 'w2' })).kind).toBe('busy');
-  const other = { principal: 'somebody', gone: () => false };
+  const other = callerWho(() => false, 'somebody');
   expect((await world.replica('a').acquire(request, other)).kind).toBe('busy');
 });
 
@@ -130,7 +132,10 @@ test('the first attempt, whose caller went away, does not take the lease from th
   const world = await World.of();
   let gone = false;
   world.fate = (id, _, op) => (id === 'a' && op.kind === 'hold' ? 'later' : 'now');
-  const first = world.replica('a').acquire(request, { principal: '', gone: () => gone });
+  const first = world.replica('a').acquire(
+    request,
+    callerWho(() => gone),
+  );
   await quiet();
   for (const message of [...world.inFlight]) await world.deliver(message);
   const again = leaseOf(await world.replica('b').acquire(request));

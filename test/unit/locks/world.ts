@@ -3,17 +3,16 @@
 import { type Lease, type LeaseName, parseLeaseId } from '../../../src/domain/lease.ts';
 import { silentProbe } from '../../../src/domain/probe.ts';
 import type { Refusal } from '../../../src/domain/refusals.ts';
-import { acquire } from '../../../src/locks/acquire.ts';
-import { heartbeat } from '../../../src/locks/heartbeat.ts';
-import type { AcquireAsk, Busy, Caller } from '../../../src/locks/locks.ts';
-import { type Released, release } from '../../../src/locks/release.ts';
+import { makeLocks } from '../../../src/locks/desk.ts';
+import type { AcquireAsk, Busy, Caller, Locks } from '../../../src/locks/locks.ts';
+import type { Released } from '../../../src/locks/release.ts';
 import { MemoryNode } from '../../../src/nodes/memory-node.ts';
 import type { Rules } from '../../../src/nodes/memory-record.ts';
 import { type Answer, type LockNode, type NodeOp, type NodeView, SCHEMA } from '../../../src/nodes/node.ts';
 import { makeQuorum, type Quorum } from '../../../src/quorum/quorum.ts';
 import { ManualClock } from '../../../src/std/clock.ts';
 import { SeededRandom } from '../../../src/std/random.ts';
-import { asking } from '../../harness/asking.ts';
+import { asking, callerWho, usualWaiting } from '../../harness/asking.ts';
 import { enlist } from '../../harness/enlist.ts';
 
 export const START = 1_800_000_000_000_000;
@@ -21,7 +20,7 @@ export const TTL_MS = 10_000;
 export const LONGEST_TTL_MS = 60_000;
 const TIMEOUT_MS = 250;
 
-export const present: Caller = { principal: '', gone: () => false };
+export const present: Caller = callerWho(() => false);
 
 /**
  * What becomes of a request: `now` executed and answered; `later` waits for `deliver`, as its answer does;
@@ -51,6 +50,8 @@ export class World {
   readonly replicas: Replica[] = [];
   /** Requests and answers under way, oldest first. */
   readonly inFlight: Message[] = [];
+  /** Whether nodes' wakes arrive. */
+  wakes = true;
   fate: (replica: string, node: number, op: NodeOp) => Fate = () => 'now';
   /** How fast each node's clock runs, and then each replica's. */
   rates: readonly number[] = [];
@@ -140,39 +141,41 @@ export class Replica {
   readonly id: string;
   readonly clock: ManualClock;
   readonly quorum: Quorum;
+  readonly locks: Locks;
   /** Whether a majority of the nodes has been ready yet. */
   mayPropose = true;
   /** Every request that left, in order. */
   readonly sent: { readonly node: number; readonly op: NodeOp }[] = [];
   readonly #world: World;
-  readonly #random: SeededRandom;
 
   constructor(world: World, id: string, wallMicros: number) {
     this.#world = world;
     this.id = id;
     this.clock = new ManualClock(wallMicros);
-    this.#random = new SeededRandom([...id].reduce((sum, letter) => sum * 31 + letter.charCodeAt(0), 7));
+    const random = new SeededRandom([...id].reduce((sum, letter) => sum * 31 + letter.charCodeAt(0), 7));
     this.quorum = makeQuorum({
-      nodes: world.nodes.map((node, index): LockNode => ({ id: node.id, ask: (op) => this.#ask(index, op) })),
+      nodes: world.nodes.map((node, index) => this.#reach(node, index)),
       clock: this.clock,
       probe: silentProbe,
       longestTtlMs: LONGEST_TTL_MS,
       retryAfterMs: 500,
       mayPropose: () => this.mayPropose,
+      replica: id,
     });
+    this.locks = makeLocks({ quorum: this.quorum, random, probe: silentProbe, waiting: usualWaiting });
   }
 
   acquire(changes: Partial<AcquireAsk> = {}, caller: Caller = present): Promise<Lease | Busy | Refusal> {
-    return acquire(this.quorum, this.#random, asking({ owner: this.id, ttlMs: TTL_MS, ...changes }), caller);
+    return this.locks.acquire(asking({ owner: this.id, ttlMs: TTL_MS, ...changes }), caller);
   }
 
   heartbeat({ leaseId }: Pick<Lease, 'leaseId'>, ttlMs?: number, progress = ''): Promise<Lease | Refusal> {
     const ask = { lease: nameOf(leaseId), progress, ...(ttlMs === undefined ? {} : { ttlMs }) };
-    return heartbeat(this.quorum, ask, leaseId);
+    return this.locks.heartbeat(ask);
   }
 
   release({ leaseId }: Pick<Lease, 'leaseId'>, reason = ''): Promise<Released | Refusal> {
-    return release(this.quorum, { lease: nameOf(leaseId), reason });
+    return this.locks.release({ lease: nameOf(leaseId), reason });
   }
 
   /** How many requests of one kind reached the network, by node. */
@@ -180,6 +183,16 @@ export class Replica {
     return this.#world.nodes.map(
       (_, index) => this.sent.filter(({ node, op }) => node === index && op.kind === kind).length,
     );
+  }
+
+  #reach(node: MemoryNode, index: number): LockNode {
+    return {
+      id: node.id,
+      ask: (op) => this.#ask(index, op),
+      // Wakes are told to one replica only, as channels do, and may be lost like any other message.
+      hear: (ears) => node.hear({ ...ears, wake: (wake) => this.#world.wakes && ears.wake(wake) }),
+      nowMicros: () => this.clock.wallMicros(),
+    };
   }
 
   async #ask(node: number, op: NodeOp): Promise<Answer> {
