@@ -37,6 +37,8 @@ export interface Settings {
   readonly keepaliveTimeMs: number;
   readonly keepaliveTimeoutMs: number;
   readonly waiterLivenessMs: number;
+  readonly maxWaiters: number;
+  readonly maxWaitersPerResource: number;
   readonly workers: number;
   readonly clockSkewMs: number;
   readonly priorityStepMs: number;

@@ -1,6 +1,7 @@
 /** One call to the service: loads the contract, dials, waits for one answer, and turns failure into an exit code. */
 import { fileURLToPath } from 'node:url';
 import {
+  type ClientReadableStream,
   type ClientUnaryCall,
   credentials,
   loadPackageDefinition,
@@ -78,6 +79,23 @@ export async function ask<T>(start: Start<T>): Promise<T> {
     start((error: ServiceError | null, value?: T) => {
       if (error !== null) reject(new CallFailed(callErrorOf(error)));
       else resolve(value as T);
+    });
+  });
+}
+
+/** Hears a stream until it ends, or until `enough`, which is no failure. */
+export async function follow<T>(
+  stream: ClientReadableStream<T>,
+  enough: Promise<void>,
+  hear: (message: T) => void,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    stream.on('data', hear);
+    stream.on('end', resolve);
+    stream.on('error', (error: ServiceError) => reject(new CallFailed(callErrorOf(error))));
+    void enough.then(() => {
+      resolve();
+      stream.cancel();
     });
   });
 }

@@ -16,12 +16,13 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   release: { summary: 'end a lease', load: () => import('./release.ts') },
   inspect: { summary: 'show one resource', load: () => import('./inspect.ts') },
   list: { summary: 'show what is held', load: () => import('./list.ts') },
+  watch: { summary: 'tell what happens', load: () => import('./watch.ts') },
   'force-release': { summary: 'end a lease that hangs', load: () => import('./force-release.ts') },
   status: { summary: 'show a replica and its nodes', load: () => import('./status.ts') },
   health: { summary: 'ask whether a replica can serve', load: () => import('./health.ts') },
 };
 /** Promised, not served yet. */
-const LATER = ['run', 'watch', 'history'];
+const LATER = ['run', 'history'];
 
 function overview(): string {
   const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length));

@@ -104,7 +104,8 @@ export function describeError(error: CallError): string {
   const lines = [`${error.reason || error.status}: ${error.message}`];
   for (const { field, description } of error.field_violations) lines.push(`  ${field}: ${description}`);
   if (error.reason === 'LEASE_LOST' && error.metadata.why) lines.push(`  why: ${error.metadata.why}`);
-  if (error.metadata.cycle) lines.push(`  cycle: ${error.metadata.cycle}`);
+  const { cycle } = error.metadata;
+  if (cycle && !error.message.includes(cycle)) lines.push(`  cycle: ${cycle}`);
   if (error.retryAfterMs !== undefined) lines.push(`  try again in ${formatDuration(error.retryAfterMs)}`);
   return `${lines.join('\n')}\n`;
 }

@@ -69,6 +69,7 @@ export const HOLDER_HEAD = [
   'OWNER',
   'LEASE_REF',
   'TOKEN',
+  'MODE',
   'SINCE',
   'EXPIRES',
   'LABELS',
@@ -76,14 +77,15 @@ export const HOLDER_HEAD = [
 ] as const;
 
 export function holderRow(holder: Holder__Output): string[] {
-  const { resource, owner, lease_ref, fencing_token, acquire_time, expire_time, labels, progress } = holder;
+  const { resource, owner, lease_ref, fencing_token, mode, labels, progress } = holder;
   return [
     resource,
     owner,
     lease_ref,
     fencing_token,
-    when(acquire_time),
-    when(expire_time),
+    enumText(mode, 'MODE'),
+    when(holder.acquire_time),
+    when(holder.expire_time),
     labelsText(labels),
     progress,
   ];

@@ -16,7 +16,7 @@ import { durationMs } from './proto-json.ts';
 
 const usage = `Usage: holdfast inspect RESOURCE [flags]
 
-Shows who holds a resource, who waits, what each node says, and its past.
+Shows who holds a resource, who waits in which order, what each node says, and its past.
 
       --history N        how many past events, newest first (default 0, at most 1000)
 ${CLIENT_USAGE}`;

@@ -1,6 +1,6 @@
 /** A lease for its holder to read; the id comes first, for it is what the next command needs. */
 import type { Lease__Output } from '../edge/gen/holdfast/v1/Lease.ts';
-import { columns, labelsText, plain, spanText, when } from './format.ts';
+import { columns, enumText, labelsText, plain, spanText, when } from './format.ts';
 import { durationMs, timeMs } from './proto-json.ts';
 
 export function leaseText(lease: Lease__Output): string {
@@ -15,6 +15,7 @@ export function leaseText(lease: Lease__Output): string {
     ['resources', lease.resources.join(' ')],
     ['owner', lease.owner],
   ];
+  if (lease.mode === 'MODE_SHARED') rows.push(['mode', enumText(lease.mode, 'MODE')]);
   if (Object.keys(lease.labels).length > 0) rows.push(['labels', labelsText(lease.labels)]);
   if (lease.replayed)
     rows.push(['replayed', 'this request was granted before; send a heartbeat before relying on it']);

@@ -196,6 +196,24 @@ export const table = {
     100,
     10 * M,
   ),
+  maxWaiters: whole(
+    {
+      name: 'HOLDFAST_MAX_WAITERS',
+      fallback: '10000',
+      meaning: 'how many calls may wait at this replica; more are refused (TOO_MANY_WAITERS)',
+    },
+    1,
+    1_000_000,
+  ),
+  maxWaitersPerResource: whole(
+    {
+      name: 'HOLDFAST_MAX_WAITERS_PER_RESOURCE',
+      fallback: '1000',
+      meaning: 'how many may stand in the line of one resource; more are refused (TOO_MANY_WAITERS)',
+    },
+    1,
+    100_000,
+  ),
   workers: whole({ name: 'HOLDFAST_WORKERS', fallback: '1', meaning: 'processes that serve' }, 1, 64),
   clockSkewMs: duration(
     {
@@ -210,7 +228,7 @@ export const table = {
     {
       name: 'HOLDFAST_PRIORITY_STEP',
       fallback: '5s',
-      meaning: 'head start in line of each level of priority',
+      meaning: 'head start in line of each level of priority; 0s: priorities make no difference',
     },
     0,
     H,

@@ -1,8 +1,8 @@
 /** Requests in: every message of v1 becomes the checked ask of the locks, or one refusal that names all bad fields. */
 import type { LeaseName } from '../domain/lease.ts';
 import { limits } from '../domain/limits.ts';
-import { type Refusal, refuse } from '../domain/refusals.ts';
-import type { AcquireAsk, ForceAsk, HeartbeatAsk, ListAsk, ReleaseAsk } from '../locks/locks.ts';
+import type { Refusal } from '../domain/refusals.ts';
+import type { AcquireAsk, ForceAsk, HeartbeatAsk, ListAsk, ReleaseAsk, WatchAsk } from '../locks/locks.ts';
 import { Fields, type TtlSettings } from './fields.ts';
 import type { AcquireRequest__Output } from './gen/holdfast/v1/AcquireRequest.ts';
 import type { CheckTokenRequest__Output } from './gen/holdfast/v1/CheckTokenRequest.ts';
@@ -11,6 +11,7 @@ import type { HeartbeatRequest__Output } from './gen/holdfast/v1/HeartbeatReques
 import type { InspectRequest__Output } from './gen/holdfast/v1/InspectRequest.ts';
 import type { ListRequest__Output } from './gen/holdfast/v1/ListRequest.ts';
 import type { ReleaseRequest__Output } from './gen/holdfast/v1/ReleaseRequest.ts';
+import type { WatchRequest__Output } from './gen/holdfast/v1/WatchRequest.ts';
 import { readPageToken } from './page-token.ts';
 
 export interface InspectAsk {
@@ -21,18 +22,6 @@ export interface InspectAsk {
 export interface CheckTokenAsk {
   readonly resource: string;
   readonly token: bigint;
-}
-
-/** What a release does not serve yet is refused, never quietly served as something else. */
-function notServed(request: AcquireRequest__Output): Refusal | undefined {
-  const fields: string[] = [];
-  if (request.mode === 'MODE_SHARED') fields.push('mode');
-  if (request.any > 0) fields.push('any');
-  if (fields.length === 0) return undefined;
-  const what = fields.map((field) => (field === 'mode' ? 'mode MODE_SHARED' : 'any above 0')).join(' and ');
-  return refuse('NOT_SERVED', `this release does not serve ${what}`, {
-    metadata: { field: fields.join(',') },
-  });
 }
 
 export function decodeAcquire(request: AcquireRequest__Output, settings: TtlSettings): AcquireAsk | Refusal {
@@ -50,14 +39,14 @@ export function decodeAcquire(request: AcquireRequest__Output, settings: TtlSett
   const requestId = fields.text('request_id', request.request_id, 0, limits.requestIdLength);
   const labels = fields.labels('labels', request.labels);
   return (
-    fields.refusal ??
-    notServed(request) ?? {
+    fields.refusal ?? {
       resources,
       owner,
       ttlMs,
       waitMs,
-      mode: 'exclusive',
-      any: request.any,
+      mode: request.mode === 'MODE_SHARED' ? 'shared' : 'exclusive',
+      // Any three of three are all three: one question, so that a request id knows both spellings for the same.
+      any: request.any === resources.length ? 0 : request.any,
       priority,
       requestId,
       labels,
@@ -104,6 +93,14 @@ export function decodeList(request: ListRequest__Output): ListAsk | Refusal {
   const after = readPageToken(request.page_token, prefix, owner);
   if (after === undefined) fields.fault('page_token', 'is not from this service for this prefix and owner');
   return fields.refusal ?? { prefix, owner, pageSize, after: after ?? '' };
+}
+
+export function decodeWatch(request: WatchRequest__Output): WatchAsk | Refusal {
+  const fields = new Fields();
+  const { resources } = request;
+  if (resources.length > 0) fields.resources('resources', resources);
+  const prefix = fields.prefix('prefix', request.prefix);
+  return fields.refusal ?? { resources, prefix };
 }
 
 export function decodeCheckToken(request: CheckTokenRequest__Output): CheckTokenAsk | Refusal {

@@ -11,8 +11,9 @@ import type {
   LockState,
   LockSummary,
   NodeOpinion,
+  WaiterView,
 } from '../locks/locks.ts';
-import { bytesOfEvent, bytesOfHolder, fitting } from './fit.ts';
+import { bytesOfEvent, bytesOfHolder, bytesOfWaiter, fitting } from './fit.ts';
 import type { Duration } from './gen/google/protobuf/Duration.ts';
 import type { Timestamp } from './gen/google/protobuf/Timestamp.ts';
 import type { AcquireResponse } from './gen/holdfast/v1/AcquireResponse.ts';
@@ -23,6 +24,8 @@ import type { Lease as LeaseMessage } from './gen/holdfast/v1/Lease.ts';
 import type { ListResponse } from './gen/holdfast/v1/ListResponse.ts';
 import type { LockSummary as LockSummaryMessage } from './gen/holdfast/v1/LockSummary.ts';
 import type { NodeView } from './gen/holdfast/v1/NodeView.ts';
+import type { Waiter } from './gen/holdfast/v1/Waiter.ts';
+import type { WatchResponse } from './gen/holdfast/v1/WatchResponse.ts';
 import { pageTokenAfter } from './page-token.ts';
 
 /** Mode by number: answers of the hot calls are written without a look at names (protos.ts). */
@@ -130,6 +133,16 @@ function encodeNode(node: NodeOpinion): NodeView {
   };
 }
 
+function encodeWaiter(waiter: WaiterView): Waiter {
+  return {
+    owner: waiter.owner,
+    position: waiter.position,
+    priority: waiter.priority,
+    since: timestamp(waiter.sinceMs),
+    mode: MODES[waiter.mode],
+  };
+}
+
 function encodeEvent(event: LockEvent): Event {
   return {
     type: EVENTS[event.type],
@@ -147,12 +160,16 @@ export function encodeInspection(inspection: Inspection): InspectResponse {
     resource: inspection.resource,
     state: STATES[inspection.state],
     holders: fitting(inspection.holders, bytesOfHolder).map(encodeHolder),
-    waiters: [],
+    waiters: fitting(inspection.waiters, bytesOfWaiter).map(encodeWaiter),
     last_token: inspection.lastToken.toString(),
     source: SOURCES[inspection.source],
     nodes: inspection.nodes.map(encodeNode),
     history: fitting(inspection.history, bytesOfEvent).map(encodeEvent),
   };
+}
+
+export function encodeNews(events: readonly LockEvent[], missed: number): WatchResponse {
+  return { events: events.map(encodeEvent), missed };
 }
 
 function encodeSummary(summary: LockSummary): LockSummaryMessage {

@@ -1,9 +1,9 @@
 /** Long answers are cut to fit into one message: a shorter list serves a caller better than an error. */
 import { limits } from '../domain/limits.ts';
-import type { HolderView, LockEvent } from '../locks/locks.ts';
+import type { HolderView, LockEvent, WaiterView } from '../locks/locks.ts';
 
-/** Half a message, because an Inspect carries two such lists and its nodes besides. */
-const BUDGET_BYTES = limits.messageBytes / 2 - 64 * 1024;
+/** A third of a message, because an Inspect carries three such lists and its nodes besides. */
+const BUDGET_BYTES = (limits.messageBytes - 128 * 1024) / 3;
 /** Numbers, times, tags and lengths of one entry. */
 const FIXED_BYTES = 96;
 /** UTF-8 takes at most three bytes for a UTF-16 code unit. */
@@ -13,6 +13,10 @@ export function bytesOfHolder(holder: HolderView): number {
   let characters = holder.resource.length + holder.owner.length + holder.progress.length;
   for (const key of Object.keys(holder.labels)) characters += key.length + holder.labels[key]!.length + 4;
   return FIXED_BYTES + UTF8_BYTES * characters;
+}
+
+export function bytesOfWaiter(waiter: WaiterView): number {
+  return FIXED_BYTES + UTF8_BYTES * waiter.owner.length;
 }
 
 export function bytesOfEvent(event: LockEvent): number {

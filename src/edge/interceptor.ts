@@ -1,4 +1,5 @@
 /** What every call passes through: no handler runs for a caller that has left, and each call is counted once. */
+import { constants, type Http2Stream } from 'node:http2';
 import {
   type Metadata,
   ServerInterceptingCall,
@@ -24,6 +25,7 @@ export interface Watch {
 }
 
 const OURS = '/holdfast.';
+const WATCH = '/holdfast.v1.LockService/Watch';
 
 const tooLarge: Refusal = refuse('QUOTA', 'the message is larger than this service takes or sends');
 
@@ -59,7 +61,7 @@ class WatchedCall extends ServerInterceptingCall {
   #span: CallSpan | undefined;
   #over = false;
   #gone = false;
-  onOver: (() => void) | undefined;
+  onGone: (() => void) | undefined;
 
   constructor(inner: ServerInterceptingCallInterface, path: string, readsStream: boolean, watch: Watch) {
     super(inner);
@@ -87,8 +89,9 @@ class WatchedCall extends ServerInterceptingCall {
     this.#inner.sendMetadata(metadata);
   }
 
+  /** Not past the status, which a deadline may have sent: a write behind the end would turn it into a reset. */
   override sendMessage(message: unknown, sent: () => void): void {
-    this.#inner.sendMessage(message, sent);
+    if (!this.#over) this.#inner.sendMessage(message, sent);
   }
 
   override sendStatus(sent: PartialStatus): void {
@@ -125,8 +128,19 @@ class WatchedCall extends ServerInterceptingCall {
 
   onCancel(): void {
     this.#gone = true;
+    this.onGone?.();
     this.#end(status.CANCELLED);
     this.#handler?.onCancel();
+  }
+
+  /** For a stream whose end the transport makes; one of our own handlers ends its stream itself. */
+  finish(refusal: Refusal): void {
+    if (!this.#over && !this.#path.startsWith(OURS)) this.sendStatus(toStatus(refusal));
+  }
+
+  /** grpc-js has no way to give up a call whose reader takes nothing: its status waits behind its messages. */
+  reset(): void {
+    (this.#inner as { readonly stream?: Http2Stream }).stream?.close(constants.NGHTTP2_CANCEL);
   }
 
   #run(act: () => void): void {
@@ -146,29 +160,34 @@ class WatchedCall extends ServerInterceptingCall {
     this.#over = true;
     this.#span?.end(code);
     this.#watch.onCall(this.#path.slice(1), status[code], this.#watch.clock.monotonicMs() - this.#startedMs);
-    this.onOver?.();
   }
 }
 
-/** Streams that never end by themselves: health watches and reflection. */
+/** Streams that never end by themselves: health watches, reflection, and our own Watch. */
 export class IdleStreams {
   readonly #open = new Set<WatchedCall>();
 
   add(call: WatchedCall): void {
     this.#open.add(call);
-    call.onOver = () => this.#open.delete(call);
+    call.onGone = () => this.#open.delete(call);
   }
 
   /** They would hold a drain up to its limit. */
   end(refusal: Refusal): void {
-    for (const call of [...this.#open]) call.sendStatus(toStatus(refusal));
+    for (const call of [...this.#open]) call.finish(refusal);
+  }
+
+  /** Those that could not end, because nobody reads what was sent before. */
+  reset(): void {
+    for (const call of [...this.#open]) call.reset();
   }
 }
 
 export function watchCalls(watch: Watch, streams: IdleStreams): ServerInterceptor {
   return (method, inner) => {
     const call = new WatchedCall(inner, method.path, method.requestStream, watch);
-    if (method.responseStream && !method.path.startsWith(OURS)) streams.add(call);
+    const endless = method.responseStream && (!method.path.startsWith(OURS) || method.path === WATCH);
+    if (endless) streams.add(call);
     return call;
   };
 }

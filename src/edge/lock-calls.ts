@@ -23,7 +23,7 @@ const ANSWER_MS = 100;
 
 type LockCalls = Pick<
   LockServiceHandlers,
-  'Acquire' | 'Heartbeat' | 'Release' | 'CheckToken' | 'Hold' | 'Session' | 'Watch'
+  'Acquire' | 'Heartbeat' | 'Release' | 'CheckToken' | 'Hold' | 'Session'
 >;
 
 export function lockCalls(context: CallContext): LockCalls {
@@ -65,7 +65,6 @@ export function lockCalls(context: CallContext): LockCalls {
 
     Hold: refusedStream('Hold'),
     Session: refusedStream('Session'),
-    Watch: refusedStream('Watch'),
   };
 }
 

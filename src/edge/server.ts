@@ -24,6 +24,7 @@ import { ADMIN_SERVICE, LOCK_SERVICE, loadContract } from './protos.ts';
 import { draining } from './status.ts';
 import { openTelemetryTracing } from './tracing.ts';
 import { viewCalls } from './view-calls.ts';
+import { type WatchContext, WatchStreams, watchHandler } from './watch-calls.ts';
 
 export interface EdgeOptions {
   readonly locks: Locks;
@@ -61,6 +62,8 @@ export interface Edge {
 
 /** Bounds the memory that one connection can claim; clients queue what goes beyond. */
 const STREAMS_PER_CONNECTION = 4096;
+/** How long a drain waits for readers that take nothing, before it ends their streams. */
+const STALLED_MS = 1000;
 const HEALTH_NAMES = ['', LOCK_SERVICE, ADMIN_SERVICE];
 
 function serverOptions(options: EdgeOptions): ServerOptions {
@@ -80,6 +83,8 @@ class RunningEdge implements Edge {
   readonly #clock: Clock;
   readonly #flights = new Flights();
   readonly #idleStreams = new IdleStreams();
+  readonly #watches = new WatchStreams();
+  readonly #locks: Locks;
   readonly #health: HealthImplementation;
   readonly #server: Server;
   readonly #injector: ConnectionInjector;
@@ -91,8 +96,9 @@ class RunningEdge implements Edge {
 
   constructor(options: EdgeOptions) {
     this.#clock = options.clock ?? systemClock;
+    this.#locks = options.locks;
     const { probe } = options;
-    const context: AdminContext = {
+    const context: AdminContext & WatchContext = {
       locks: options.locks,
       settings: options.settings,
       probe,
@@ -101,6 +107,7 @@ class RunningEdge implements Edge {
       draining: () => this.#draining !== undefined,
       clock: this.#clock,
       flights: this.#flights,
+      watches: this.#watches,
       onDefect(method, cause) {
         const stack = cause instanceof Error ? cause.stack : String(cause);
         probe.notice('error', 'a call failed on a defect', { method, cause: stack });
@@ -115,7 +122,11 @@ class RunningEdge implements Edge {
     this.#server = new Server({ ...serverOptions(options), interceptors });
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
     const contract = loadContract();
-    this.#server.addService(contract.locks, { ...lockCalls(context), ...viewCalls(context) });
+    this.#server.addService(contract.locks, {
+      ...lockCalls(context),
+      ...viewCalls(context),
+      ...watchHandler(context),
+    });
     this.#server.addService(contract.admin, adminCalls(context));
     this.#health = new HealthImplementation();
     this.setServing(false);
@@ -170,15 +181,18 @@ class RunningEdge implements Edge {
   }
 
   /**
-   * While handlers are at work the connections stay open, and whoever holds a lease can renew and release it
+   * Whoever waits or watches is told at once. While handlers are at work the connections stay open, and whoever holds a lease can renew and release it
    * here. Then no new connection is taken, each open one is told to go away and may finish its calls.
    */
   async #drain(limitMs: number): Promise<void> {
     const startedMs = this.#clock.monotonicMs();
     const leftMs = (): number => Math.max(0, startedMs + limitMs - this.#clock.monotonicMs());
+    this.#locks.drain();
+    this.#watches.end(draining);
     await Promise.race([this.#flights.idle(), pause(this.#clock, limitMs / 2)]);
     const closed = this.#close();
     this.#idleStreams.end(draining);
+    this.#clock.after(Math.min(STALLED_MS, leftMs()), () => this.#idleStreams.reset());
     this.#injector.drain(leftMs());
     await Promise.race([Promise.all([closed, this.#flights.idle()]), pause(this.#clock, leftMs())]);
     await this.#force(closed);
@@ -191,7 +205,7 @@ class RunningEdge implements Edge {
   }
 
   async #force(closed: Promise<unknown>): Promise<void> {
-    this.#flights.cutOff = true;
+    this.#flights.cut();
     // forceShutdown alone would leave sessions open: it does not know those of a server without channelz.
     this.#server.forceShutdown();
     for (const socket of this.#sockets) socket.destroy();

@@ -5,6 +5,7 @@ import {
   Metadata,
   Server,
   ServerCredentials,
+  type ServerWritableStream,
   type ServiceDefinition,
   type sendUnaryData,
 } from '@grpc/grpc-js';
@@ -53,8 +54,19 @@ const HOLDER = {
   owner: 'other',
   lease_ref: 'ref',
   fencing_token: '5',
+  mode: 'MODE_SHARED',
   expire_time: time(4_000_000_000),
 };
+const RELEASED = {
+  type: 'EVENT_TYPE_RELEASED',
+  time: time(1_800_000_000),
+  resource: 'taken',
+  owner: 'other',
+  lease_ref: 'ref',
+  fencing_token: '5',
+  reason: 'done',
+};
+const QUEUED = { type: 'EVENT_TYPE_QUEUED', time: time(1_800_000_001), resource: 'taken', owner: 'me' };
 
 /** What was asked last, so that tests see what arrived. */
 export const last: { asked: Record<string, unknown> } = { asked: {} };
@@ -74,6 +86,11 @@ const SCRIPT: Record<string, (request: Asked) => Answer> = {
   Acquire: ({ resources, owner, labels }) => {
     const [name] = resources;
     if (name === 'taken') return { busy: { holders: [HOLDER], retry_after: { seconds: '2', nanos: 0 } } };
+    if (name === 'waited') {
+      return { busy: { holders: [HOLDER], queue_length: 4, position: 2, wait_elapsed: true } };
+    }
+    if (name === 'full') return refusal(8, 'TOO_MANY_WAITERS', 'the line is full');
+    if (name === 'any') return { lease: { ...LEASE, resources: resources.slice(1, 3), mode: 'MODE_SHARED' } };
     if (name === 'no-quorum') return refusal(14, 'NO_QUORUM', '1 of 3 lock nodes answered');
     if (name === 'bad') return refusal(3, 'INVALID_FIELD', 'ttl is too long', 'ttl');
     if (name === 'deadlock') return refusal(10, 'DEADLOCK', 'a waits for b');
@@ -92,13 +109,17 @@ const SCRIPT: Record<string, (request: Asked) => Answer> = {
           source: 'SOURCE_LIVE',
           last_token: '5',
           holders: [HOLDER],
+          waiters: [
+            { owner: 'me', position: 1, priority: 3, since: time(1_800_000_000), mode: 'MODE_SHARED' },
+            { owner: 'you', position: 2, since: time(1_800_000_000), mode: 'MODE_EXCLUSIVE' },
+          ],
           nodes: [{ node: 'a:1', vote: 'VOTE_HELD', fence: '5', lease_ref: 'ref' }],
           history: [{ type: 'EVENT_TYPE_GRANTED', time: time(1_800_000_000), resource, owner: 'other' }],
         },
   List: ({ page_token }) =>
     page_token === ''
       ? { locks: [{ resource: 'a', state: 'STATE_HELD', holders: [HOLDER] }], next_page_token: 'more' }
-      : { locks: [{ resource: 'b', state: 'STATE_UNKNOWN' }] },
+      : { locks: [{ resource: 'b', state: 'STATE_UNKNOWN', queue_length: 2 }] },
   ForceRelease: () => ({ freed: [HOLDER] }),
   Status: () => ({
     version: '0.1.0',
@@ -107,6 +128,18 @@ const SCRIPT: Record<string, (request: Asked) => Answer> = {
     warnings: ['HOLDFAST_BOOTSTRAP was left set'],
   }),
 };
+
+/** Two messages, then nothing more; `bad` and `away` are refused. */
+function watch(call: ServerWritableStream<Asked, object>): void {
+  last.asked = call.request;
+  const [name] = call.request.resources;
+  if (name === 'bad') call.emit('error', refusal(3, 'INVALID_FIELD', 'is no name', 'resources[0]'));
+  else if (name === 'away') call.emit('error', refusal(14, 'DRAINING', 'this replica is shutting down'));
+  else {
+    call.write({ events: [QUEUED] });
+    call.write({ events: [RELEASED], missed: 3 });
+  }
+}
 
 export async function startService(): Promise<{ address: string; stop(): void }> {
   const loaded = loadSync(['holdfast/v1/lock.proto', 'holdfast/v1/admin.proto'], {
@@ -137,6 +170,7 @@ export async function startService(): Promise<{ address: string; stop(): void }>
           else done(null, answer);
         },
       ]);
+    if (name === 'LockService') handlers.push(['Watch', watch as never]);
     server.addService(service, Object.fromEntries(handlers));
   }
   new HealthImplementation({ '': 'SERVING', down: 'NOT_SERVING' }).addToServer(server);

@@ -49,7 +49,9 @@ describe('exit codes', () => {
     [['acquire'], 64, 'holdfast acquire: RESOURCE is missing\n'],
     [['serve', '--workers', 'many'], 2, '--workers "many" (flag): must be a whole number from 1 to 64\n'],
     [['acquire', 'x', '--address', 'nowhere'], 2, '--address "nowhere": must be HOST:PORT'],
-    [['watch', 'x'], 64, 'holdfast watch: not served by this release\n'],
+    [['acquire', 'full'], 75, 'TOO_MANY_WAITERS: the line is full\n'],
+    [['watch', 'bad'], 64, 'INVALID_FIELD: is no name\n  resources[0]: breaks its rule\n'],
+    [['watch', 'away'], 69, 'DRAINING: this replica is shutting down\n'],
   ])('%j exits %i', async (argv, code, err) => {
     const ended = await run(argv);
     expect(ended.err.startsWith(err)).toBe(true);
@@ -60,6 +62,7 @@ describe('exit codes', () => {
     const away = { env: { HOLDFAST_ADDRESS: `unix:${join(tmpdir(), 'holdfast-nobody.sock')}` } };
     expect((await run(['acquire', 'x'], away)).code).toBe(69);
     expect((await run(['health', '--live'], away)).code).toBe(69);
+    expect((await run(['watch'], away)).code).toBe(69);
   });
 });
 
@@ -76,7 +79,20 @@ describe('acquire', () => {
       '--label',
       'b=x=y  "z" $HOME *',
     ];
-    await run(['acquire', 'r1', 'r2', ...flags, '--request-id', 'id', '--priority', '3', '--any', '1']);
+    await run([
+      'acquire',
+      'r1',
+      'r2',
+      ...flags,
+      '--request-id',
+      'id',
+      '--priority',
+      '3',
+      '--any',
+      '1',
+      '--mode',
+      'shared',
+    ]);
     expect(last.asked).toMatchObject({
       resources: ['r1', 'r2'],
       ttl: { seconds: '1', nanos: 500_000_000 },
@@ -86,6 +102,7 @@ describe('acquire', () => {
       request_id: 'id',
       priority: 3,
       any: 1,
+      mode: 'MODE_SHARED',
     });
   });
 
@@ -94,6 +111,7 @@ describe('acquire', () => {
     expect(last.asked).toMatchObject({
       ttl: null,
       wait: null,
+      mode: 'MODE_UNSPECIFIED',
       any: 0,
       request_id: '',
       owner: expect.stringMatching(/^.+\/\d+\/1$/),
@@ -106,6 +124,19 @@ describe('acquire', () => {
     expect(out).toMatch(/^lease_ref +AbCdEfGhIjKlMnOp$/m);
     expect(out).toMatch(/^token +1800000000000007$/m);
     expect(out).toMatch(/^expires +in \d+\w+ \(2027-01-15T08:00:30\.000Z\)$/m);
+  });
+
+  test('prints which names were chosen, and that the lease is shared', async () => {
+    const { out } = await run(['acquire', 'any', 'gpu/1', 'gpu/2', '--any', '2', '--mode', 'shared']);
+    expect(out).toMatch(/^resources +gpu\/1 gpu\/2$/m);
+    expect(out).toMatch(/^mode +shared$/m);
+  });
+
+  test('that waited in vain says so, with its place and the length of the line', async () => {
+    const { code, err } = await run(['acquire', 'waited', '--wait', '1s']);
+    expect(code).toBe(75);
+    expect(err).toMatch(/^BUSY: taken is held by other/);
+    expect(err).toContain('\n  the wait is over, at place 2 in line\n  4 waiting\n');
   });
 
   test('--json prints one object with the names of the contract, whatever the answer', async () => {
@@ -136,12 +167,14 @@ test('release says whether it was this call that ended the lease', async () => {
   expect((await run(['release', 'hf1.gone'])).out).toMatch(/^not released/);
 });
 
-test('inspect shows state, holders, nodes and history', async () => {
+test('inspect shows state, holders, the line, nodes and history', async () => {
   const { out } = await run(['inspect', 'held', '--history', '7']);
   expect(last.asked.history_limit).toBe(7);
   for (const line of [
     /^state +held$/m,
-    /^ {2}taken +other +ref +5 /m,
+    /^ {2}taken +other +ref +5 +shared /m,
+    /^ {2}1 +me +3 +shared +\S+/m,
+    /^ {2}2 +you +0 +exclusive +\S+/m,
     /^ {2}a:1 +held +ref +5 /m,
     / granted +other/,
   ]) {
@@ -152,8 +185,54 @@ test('inspect shows state, holders, nodes and history', async () => {
 test('list walks through all pages', async () => {
   const { out } = await run(['list', '--prefix', 'p']);
   expect(last.asked).toMatchObject({ prefix: 'p', page_token: 'more' });
-  expect(out).toMatch(/^RESOURCE .*\na +held +other +5 +in \d+d +0\nb +unknown +- +- +- +0\n$/);
+  expect(out).toMatch(/^RESOURCE .*\na +held +other +5 +in \d+d +0\nb +unknown +- +- +- +2\n$/);
   expect(JSON.parse((await run(['list', '--json'])).out).locks).toHaveLength(2);
+});
+
+describe('watch', () => {
+  /** Runs until two events were printed, then is told to end. */
+  async function watched(signal: NodeJS.Signals, ...flags: string[]) {
+    const child = spawn(BIN, ['watch', ...flags], {
+      env: { ...process.env, HOLDFAST_ADDRESS: service.address },
+    });
+    const ended = once(child, 'exit');
+    const err = text(child.stderr);
+    let out = '';
+    for await (const part of child.stdout.setEncoding('utf8')) {
+      out += part;
+      if (/"?released/i.test(out)) child.kill(signal);
+    }
+    const [code] = await ended;
+    return { code: code as number, out, err: await err };
+  }
+
+  test('prints a line an event and ends well when it is interrupted', async () => {
+    const { code, out, err } = await watched('SIGINT', 'gpu/0', 'gpu/1', '--prefix', 'job/');
+    expect(last.asked).toMatchObject({ resources: ['gpu/0', 'gpu/1'], prefix: 'job/' });
+    expect(out).toBe(
+      '2027-01-15T08:00:01.000Z  queued    taken  me  -\n2027-01-15T08:00:00.000Z  released  taken  other  5  done\n',
+    );
+    expect(err).toMatch(/^MISSED 3: /);
+    expect(code).toBe(0);
+  });
+
+  test('--json prints an object an event, with the names of the contract', async () => {
+    const { code, out, err } = await watched('SIGTERM', '--json');
+    expect(last.asked).toMatchObject({ resources: [], prefix: '' });
+    const lines = out.trim().split('\n');
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      { type: 'EVENT_TYPE_QUEUED', resource: 'taken', owner: 'me' },
+      { missed: 3 },
+      { type: 'EVENT_TYPE_RELEASED', fencing_token: '5', time: '2027-01-15T08:00:00.000Z' },
+    ]);
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+  });
+
+  test('ends when nobody reads what it prints', async () => {
+    const child = spawn(BIN, ['watch'], { env: { ...process.env, HOLDFAST_ADDRESS: service.address } });
+    child.stdout.destroy();
+    expect(await once(child, 'exit')).toEqual([0, null]);
+  });
 });
 
 test('status says what an operator should mend', async () => {

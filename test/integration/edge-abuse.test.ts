@@ -73,6 +73,26 @@ describe('a caller that has left', () => {
     await vi.waitFor(() => expect(stage.locks.givenBack).toHaveLength(1), 10_000);
   });
 
+  test.each([
+    ['cancels', Infinity, (call: ReturnType<typeof start>) => call.cancel()],
+    ['lets its deadline pass', 200, () => {}],
+    ['is cut off', Infinity, () => edge.stop()],
+  ])('is told of to whoever waits for it when it %s', async (_how, leftMs, leave) => {
+    let gone = 0;
+    stage.locks.onAcquire = (ask, caller) =>
+      new Promise((resolve) => {
+        caller.whenGone(() => {
+          gone += 1;
+          resolve(stage.locks.grant(ask));
+        });
+      });
+    const call = start({ deadline: Date.now() + leftMs });
+    await vi.waitFor(() => expect(stage.locks.acquires).toHaveLength(1), 10_000);
+    await leave(call);
+    await vi.waitFor(() => expect(stage.locks.givenBack).toHaveLength(1), 10_000);
+    expect(gone).toBe(1);
+  });
+
   test('does not end the lease of the request that it repeated', async () => {
     const late = lateGrant(true);
     stage.locks.onAcquire = late.onAcquire;

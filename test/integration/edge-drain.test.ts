@@ -3,6 +3,7 @@ import { type Client, type ServiceDefinition, type ServiceError, status } from '
 import { service as healthService } from 'grpc-health-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Edge } from '../../src/edge/server.ts';
+import { draining } from '../../src/edge/status.ts';
 import type { Locks } from '../../src/locks/locks.ts';
 import { acquireRequest, contract, failure, Stage, unary } from '../unit/edge/harness.ts';
 import { decodeStatus } from '../unit/edge/rpc-status.ts';
@@ -93,6 +94,28 @@ describe('drain', () => {
     expect((await health.ended).code).toBe(status.UNAVAILABLE);
     const refused = await failure(unary(stage.client(edge.addresses[0]!), rpc.List, {}));
     expect(refused.code).toBe(status.UNAVAILABLE);
+  });
+
+  test('answers those who wait at once, and is not held up by them', async () => {
+    let answer = (): void => {};
+    stage.locks.onAcquire = () =>
+      new Promise((resolve) => {
+        answer = () => resolve(draining);
+      });
+    stage.locks.onDrain = () => answer();
+    const edge = await stage.edge();
+    const request = acquireRequest({ wait: { seconds: 600 } });
+    const pending = failure(unary(stage.client(edge.addresses[0]!), rpc.Acquire, request));
+    await vi.waitFor(() => expect(stage.locks.acquires).toHaveLength(1), 10_000);
+    const startedMs = performance.now();
+    await Promise.all([edge.drain(60_000), edge.drain(60_000)]);
+    expect(performance.now() - startedMs).toBeLessThan(5_000);
+    const error = await pending;
+    expect(error.code).toBe(status.UNAVAILABLE);
+    const { details } = decodeStatus(error.metadata);
+    expect(details.ErrorInfo?.reason).toBe('DRAINING');
+    expect(details.RetryInfo).toBeDefined();
+    expect(stage.locks.drains).toBe(1);
   });
 
   test('is over at once when nothing is under way, although clients stay connected', async () => {

@@ -165,7 +165,6 @@ describe('errors are typed', () => {
 
   test.each([
     ['Hold', rpc.Hold],
-    ['Watch', rpc.Watch],
     ['Session', rpc.Session],
   ])('%s is not served yet', async (name, method) => {
     const client = stage.client(address);
@@ -179,17 +178,23 @@ describe('errors are typed', () => {
     expect(error.details).toContain(name);
   });
 
-  test('Reload, shared mode and any are not served yet', async () => {
-    const client = stage.client(address);
-    for (const call of [
-      unary(client, admin.Reload, {}),
-      unary(client, rpc.Acquire, acquireRequest({ mode: 'MODE_SHARED' })),
-      unary(client, rpc.Acquire, acquireRequest({ any: 1 })),
-    ]) {
-      const error = await failure(call);
-      expect([error.code, reasonOf(error)]).toEqual([status.UNIMPLEMENTED, 'NOT_SERVED']);
-    }
+  test('Reload is not served yet', async () => {
+    const error = await failure(unary(stage.client(address), admin.Reload, {}));
+    expect([error.code, reasonOf(error)]).toEqual([status.UNIMPLEMENTED, 'NOT_SERVED']);
   });
+});
+
+test('shared mode, any, priority and a wait reach the locks as they were asked for', async () => {
+  const client = stage.client(address);
+  const request = acquireRequest({
+    resources: ['gpu/0', 'gpu/1'],
+    mode: 'MODE_SHARED',
+    any: 1,
+    priority: 3,
+    wait: { seconds: 2 },
+  });
+  expect(await unary(client, rpc.Acquire, request)).toMatchObject({ lease: { mode: 'MODE_SHARED' } });
+  expect(stage.locks.acquires[0]?.ask).toMatchObject({ mode: 'shared', any: 1, priority: 3, waitMs: 2000 });
 });
 
 test('a wait ends before the deadline of the call, and never at none', async () => {

@@ -150,6 +150,26 @@ const rows: Record<string, Row> = {
   HOLDFAST_KEEPALIVE_TIME: duration(({ keepaliveTimeMs }) => keepaliveTimeMs, 10_000),
   HOLDFAST_KEEPALIVE_TIMEOUT: duration(({ keepaliveTimeoutMs }) => keepaliveTimeoutMs, 5000),
   HOLDFAST_WAITER_LIVENESS: duration(({ waiterLivenessMs }) => waiterLivenessMs, 6000),
+  HOLDFAST_MAX_WAITERS: {
+    read: ({ maxWaiters }) => maxWaiters,
+    unset: 10_000,
+    set: [
+      ['1', 1],
+      ['500', 500],
+      ['1000000', 1_000_000],
+    ],
+    bad: ['0', '1000001', '1e3', 'many', '-1'],
+  },
+  HOLDFAST_MAX_WAITERS_PER_RESOURCE: {
+    read: ({ maxWaitersPerResource }) => maxWaitersPerResource,
+    unset: 1000,
+    set: [
+      ['1', 1],
+      ['500', 500],
+      ['100000', 100_000],
+    ],
+    bad: ['0', '100001', '1.5', 'many', '-1'],
+  },
   HOLDFAST_WORKERS: {
     read: ({ workers }) => workers,
     unset: 1,

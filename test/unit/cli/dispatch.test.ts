@@ -27,6 +27,7 @@ const COMMANDS = [
   'release',
   'inspect',
   'list',
+  'watch',
   'force-release',
   'status',
   'health',
@@ -73,7 +74,7 @@ test.each(['nonsense', 'constructor', '__proto__', '--nonsense'])(
   },
 );
 
-test.each(['run', 'watch', 'history'])('%s is not served by this release: exit 64', async (word) => {
+test.each(['run', 'history'])('%s is not served by this release: exit 64', async (word) => {
   expect(await run(word, 'x')).toEqual({
     code: 64,
     out: '',
@@ -90,6 +91,8 @@ describe('wrong usage exits 64, says why and how', () => {
     [['acquire', 'x', '--label', 'team'], '--label "team" must be KEY=VALUE'],
     [['acquire', 'x', '--label', 'a=1', '--label', 'a=2'], '--label a is given twice'],
     [['acquire', 'x', '--priority', '10'], '--priority "10" must be a whole number from 0 to 9'],
+    [['acquire', 'x', '--mode', 'joint'], '--mode "joint" must be exclusive or shared'],
+    [['watch', '--nonsense'], '--nonsense'],
     [['acquire', 'x', '--any', 'two'], '--any "two" must be a whole number'],
     [['acquire', 'x', '--timeout', 'never'], '--timeout "never" must be a duration'],
     [['heartbeat'], 'LEASE_ID is missing'],

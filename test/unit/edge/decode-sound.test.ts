@@ -1,4 +1,4 @@
-/** What a sound request becomes, what is not served yet, and what a refusal keeps to itself. */
+/** What a sound request becomes, and what a refusal keeps to itself. */
 import { crc32 } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { formatLeaseId } from '../../../src/domain/lease.ts';
@@ -11,6 +11,7 @@ import {
   decodeInspect,
   decodeList,
   decodeRelease,
+  decodeWatch,
 } from '../../../src/edge/decode.ts';
 import { pageTokenAfter } from '../../../src/edge/page-token.ts';
 import { loadContract } from '../../../src/edge/protos.ts';
@@ -40,6 +41,8 @@ const checkToken = (more: object) =>
 const force = (more: object) =>
   decodeForceRelease(overWire(contract.admin.ForceRelease, { resource: 'gpu/0', reason: 'hangs', ...more }));
 
+const watch = (more: object) => decodeWatch(overWire(contract.locks.Watch, more));
+
 const fieldsOf = (answer: object): string[] => {
   const refusal = answer as Refusal;
   expect(refusal).toMatchObject({ kind: 'refusal', reason: 'INVALID_FIELD' });
@@ -64,20 +67,6 @@ describe('secrets', () => {
 
   test('a request_id that breaks its rule is not repeated', () => {
     expect(JSON.stringify(acquire({ request_id: `hush${LONG(200)}` }))).not.toContain('hush');
-  });
-});
-
-describe('what is not served yet', () => {
-  test.each([
-    [{ mode: 'MODE_SHARED' }, 'mode'],
-    [{ any: 1 }, 'any'],
-    [{ mode: 'MODE_SHARED', any: 2 }, 'mode,any'],
-  ])('%o is refused by name', (more, field) => {
-    expect(acquire(more)).toMatchObject({ reason: 'NOT_SERVED', metadata: { field } });
-  });
-
-  test('a broken field comes first', () => {
-    expect(fieldsOf(acquire({ mode: 'MODE_SHARED', any: 1, owner: '' }))).toEqual(['owner']);
   });
 });
 
@@ -109,6 +98,20 @@ describe('a sound request passes', () => {
       labels: { ...labels(15), [LONG(64)]: LONG(256) },
     };
     expect(acquire(more)).toMatchObject({ resources, ttlMs: 60_000, priority: 9, labels: more.labels });
+  });
+
+  test.each([
+    ['MODE_UNSPECIFIED', 'exclusive'],
+    ['MODE_EXCLUSIVE', 'exclusive'],
+    ['MODE_SHARED', 'shared'],
+  ])('%s asks for %s', (mode, asked) => {
+    expect(acquire({ mode })).toMatchObject({ mode: asked });
+  });
+
+  test('any of fewer than all is kept, any of all is all', () => {
+    expect(acquire({ any: 1 })).toMatchObject({ any: 1 });
+    expect(acquire({ any: 2 })).toMatchObject({ any: 0 });
+    expect(acquire({ resources: ['gpu/0'], any: 1 })).toMatchObject({ any: 0 });
   });
 
   test('a label named like a property of every object is an ordinary label', () => {
@@ -155,6 +158,17 @@ describe('a sound request passes', () => {
   test('List with its defaults and at its limits', () => {
     expect(list({})).toEqual({ prefix: '', owner: '', pageSize: 100, after: '' });
     expect(list({ prefix: LONG(256), page_size: 1000 })).toMatchObject({ pageSize: 1000 });
+  });
+});
+
+describe('Watch', () => {
+  test('without a word is about everything', () => {
+    expect(watch({})).toEqual({ resources: [], prefix: '' });
+  });
+
+  test('at its limits passes', () => {
+    const resources = names(63).concat(LONG(256));
+    expect(watch({ resources, prefix: LONG(256) })).toEqual({ resources, prefix: LONG(256) });
   });
 });
 

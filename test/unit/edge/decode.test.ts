@@ -10,6 +10,7 @@ import {
   decodeInspect,
   decodeList,
   decodeRelease,
+  decodeWatch,
 } from '../../../src/edge/decode.ts';
 import type { AcquireRequest__Output } from '../../../src/edge/gen/holdfast/v1/AcquireRequest.ts';
 import { loadContract } from '../../../src/edge/protos.ts';
@@ -38,6 +39,8 @@ const checkToken = (more: object) =>
   decodeCheckToken(overWire(contract.locks.CheckToken, { resource: 'gpu/0', fencing_token: '7', ...more }));
 const force = (more: object) =>
   decodeForceRelease(overWire(contract.admin.ForceRelease, { resource: 'gpu/0', reason: 'hangs', ...more }));
+
+const watch = (more: object) => decodeWatch(overWire(contract.locks.Watch, more));
 
 const fieldsOf = (answer: object): string[] => {
   const refusal = answer as Refusal;
@@ -141,6 +144,11 @@ const cases: Case[] = [
   ['page_size huge', list, { page_size: 4_294_967_295 }, ['page_size']],
   ['page_token of a megabyte', list, { page_token: LONG(1_000_000) }, ['page_token']],
   ['page_token that was invalid UTF-8', list, { page_token: INVALID_UTF8 }, ['page_token']],
+
+  ['65 resources to watch', watch, { resources: names(65) }, ['resources']],
+  ['an empty resource to watch', watch, { resources: ['a', ''] }, ['resources[1]']],
+  ['a resource to watch twice', watch, { resources: ['a', 'a'] }, ['resources[1]']],
+  ...badName(watch, 'prefix', false),
 
   ...badName(checkToken, 'resource', true),
   ['fencing_token 0', checkToken, { fencing_token: '0' }, ['fencing_token']],

@@ -6,12 +6,21 @@ import {
   duration,
   encodeAcquired,
   encodeInspection,
+  encodeNews,
   encodePage,
   timestamp,
 } from '../../../src/edge/encode.ts';
 import { readPageToken } from '../../../src/edge/page-token.ts';
 import { loadContract } from '../../../src/edge/protos.ts';
-import type { Busy, HolderView, Inspection, LockEvent, LockSummary } from '../../../src/locks/locks.ts';
+import { EVENTS_PER_MESSAGE } from '../../../src/edge/watch-calls.ts';
+import type {
+  Busy,
+  HolderView,
+  Inspection,
+  LockEvent,
+  LockSummary,
+  WaiterView,
+} from '../../../src/locks/locks.ts';
 
 const { locks } = loadContract();
 type Method<Output> = {
@@ -140,11 +149,19 @@ const event: LockEvent = {
   token: 5n,
   reason: 'done',
 };
+const waiter: WaiterView = {
+  owner: 'w3',
+  position: 1,
+  priority: 4,
+  sinceMs: 1_800_000_000_500,
+  mode: 'shared',
+};
 const inspection: Inspection = {
   kind: 'inspection',
   resource: 'gpu/0',
   state: 'unknown',
   holders: [holder],
+  waiters: [waiter, { ...waiter, owner: 'w4', position: 2, mode: 'exclusive' }],
   lastToken: 6n,
   source: 'live',
   nodes: [
@@ -163,14 +180,23 @@ const inspection: Inspection = {
 };
 
 describe('Inspect', () => {
-  test('shows holders, nodes and history', () => {
+  test('shows holders, waiters, nodes and history', () => {
     const seen = read(locks.Inspect, encodeInspection(inspection));
     expect(seen).toMatchObject({
       state: 'STATE_UNKNOWN',
       source: 'SOURCE_LIVE',
       last_token: '6',
-      waiters: [],
     });
+    expect(seen.waiters).toEqual([
+      {
+        owner: 'w3',
+        position: 1,
+        priority: 4,
+        since: { seconds: '1800000000', nanos: 500_000_000 },
+        mode: 'MODE_SHARED',
+      },
+      expect.objectContaining({ owner: 'w4', position: 2, mode: 'MODE_EXCLUSIVE' }),
+    ]);
     expect(seen.nodes).toMatchObject([
       { vote: 'VOTE_HELD', fence: '6', fence_closed: true, remaining: { seconds: '0', nanos: 0 } },
       { vote: 'VOTE_SILENT', fence: '0', remaining: null, detail: 'timeout' },
@@ -205,11 +231,20 @@ describe('answers of any size fit into one message', () => {
     );
   });
 
-  test('Inspect keeps the newest history', () => {
+  test('Inspect keeps the newest history and the head of the line', () => {
     const history = [event, ...many(limits.historyMax, fatEvent)];
-    const message = encodeInspection({ ...inspection, holders: many(64, fat), history });
+    const waiters = [waiter, ...many(1000, { ...waiter, owner: fat.owner })];
+    const message = encodeInspection({ ...inspection, holders: many(64, fat), waiters, history });
     expect(bytes(locks.Inspect, message).length).toBeLessThan(limits.messageBytes);
     expect(message.history?.[0]).toMatchObject({ owner: 'w2' });
+    expect(message.waiters?.[0]).toMatchObject({ owner: 'w3' });
+    expect(message.waiters?.length).toBeGreaterThan(100);
+  });
+
+  test('Watch', () => {
+    const news = encodeNews(many(EVENTS_PER_MESSAGE, { ...fatEvent, resource: fat.resource }), 2 ** 32 - 1);
+    expect(bytes(locks.Watch, news).length).toBeLessThan(limits.messageBytes);
+    expect(read(locks.Watch, news)).toMatchObject({ missed: 2 ** 32 - 1 });
   });
 
   test('List ends a page early and goes on from there', () => {

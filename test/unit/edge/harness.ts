@@ -10,7 +10,15 @@ import { formatLeaseId, type Lease, type LeaseName } from '../../../src/domain/l
 import { silentProbe } from '../../../src/domain/probe.ts';
 import { loadContract } from '../../../src/edge/protos.ts';
 import { type Edge, type EdgeOptions, startEdge } from '../../../src/edge/server.ts';
-import type { AcquireAsk, Caller, HolderView, Locks, ReleaseAsk } from '../../../src/locks/locks.ts';
+import type {
+  AcquireAsk,
+  Caller,
+  HolderView,
+  Locks,
+  ReleaseAsk,
+  WatchAsk,
+  Watcher,
+} from '../../../src/locks/locks.ts';
 import { asking } from '../../harness/asking.ts';
 
 export const contract = loadContract();
@@ -33,6 +41,9 @@ export class FakeLocks implements Locks {
   readonly acquires: { ask: AcquireAsk; caller: Caller }[] = [];
   readonly releases: ReleaseAsk[] = [];
   readonly givenBack: LeaseName[] = [];
+  /** Those who watch now. */
+  readonly watchers = new Map<Watcher, WatchAsk>();
+  drains = 0;
   #token = 0n;
 
   grant(ask: AcquireAsk): Lease {
@@ -81,6 +92,7 @@ export class FakeLocks implements Locks {
     resource,
     state: 'held',
     holders: [holder],
+    waiters: [],
     lastToken: 5n,
     source: 'live',
     nodes: [],
@@ -94,6 +106,23 @@ export class FakeLocks implements Locks {
     lastToken: 5n,
   });
   forceRelease: Locks['forceRelease'] = async () => ({ kind: 'forced', freed: [holder] });
+
+  onWatch = async (): Promise<void> => {};
+
+  watch: Locks['watch'] = async (ask, watcher) => {
+    this.watchers.set(watcher, ask);
+    await this.onWatch();
+    return () => {
+      this.watchers.delete(watcher);
+    };
+  };
+
+  onDrain: Locks['drain'] = () => {};
+
+  drain: Locks['drain'] = () => {
+    this.drains += 1;
+    this.onDrain();
+  };
 }
 
 const askOf = (resource: string): AcquireAsk => asking({ resources: [resource], ttlMs: 30_000 });
