@@ -46,8 +46,6 @@ class Acquisition {
   readonly #ask: AcquireAsk;
   readonly #caller: Caller;
   readonly #attempts: Attempts;
-  /** Names the caller among those who want any of several; and its place in line. */
-  readonly #id: string;
   readonly #startedMs: number;
   #splits = 0;
 
@@ -60,10 +58,6 @@ class Acquisition {
     this.#caller = caller;
     this.#startedMs = quorum.clock.monotonicMs();
     this.#attempts = new Attempts(quorum, random, ask, caller);
-    this.#id =
-      ask.waitMs > 0 || ask.any > 0
-        ? (this.#attempts.requestKey ?? random.bytes(12).toString('base64url'))
-        : '';
   }
 
   async try(): Promise<Ended> {
@@ -74,10 +68,7 @@ class Acquisition {
       if (picked.names === undefined) return this.#busy(picked.holders);
       const ordered = this.#splits > SPLITS_BEFORE_ORDER;
       const outcome = await this.#attempts.attempt({ resources: picked.names, ordered });
-      if (outcome.kind === 'granted') {
-        this.#probe.waited(0);
-        return outcome.lease;
-      }
+      if (outcome.kind === 'granted') return this.#have(outcome.lease);
       if (outcome.kind === 'refused') return outcome.refusal;
       if ('holders' in outcome) holders = outcome.holders;
       // Of several that would do, another one may still be free.
@@ -90,14 +81,25 @@ class Acquisition {
     return this.#busy(holders);
   }
 
+  /** Where nobody waits here it asks as if it would not wait: most locks are free, and a place in line is not. */
   async wait(): Promise<Ended> {
     const { priority, owner, mode, any, resources, waitMs } = this.#ask;
-    const waiter = this.#line.enter({ id: this.#id, priority, owner, mode, any, resources });
+    let first: Outcome | undefined;
+    if (any === 0 && this.#line.isClear(resources)) {
+      first = await this.#attempts.attempt({ resources });
+      if (first.kind === 'granted') return this.#have(first.lease);
+      if (first.kind === 'refused') return first.refusal;
+      if (this.#caller.gone()) return callerGone();
+    }
+    const { clock } = this.#quorum;
+    const agoMs = clock.monotonicMs() - this.#startedMs;
+    const id = this.#attempts.requestKey ?? this.#random.bytes(12).toString('base64url');
+    const waiter = this.#line.enter({ id, priority, owner, mode, any, resources }, agoMs);
     if ('kind' in waiter) return waiter;
-    const timer = this.#quorum.clock.after(waitMs, () => waiter.end({ kind: 'elapsed' }));
+    const timer = clock.after(Math.max(0, waitMs - agoMs), () => waiter.end({ kind: 'elapsed' }));
     const listening = this.#caller.whenGone(() => waiter.end({ kind: 'gone' }));
     try {
-      return await this.#stand(waiter);
+      return await this.#stand(waiter, first);
     } finally {
       timer.cancel();
       listening();
@@ -106,8 +108,8 @@ class Acquisition {
   }
 
   /** Asks, waits for its turn, asks again: until it is served or the wait is over. */
-  async #stand(waiter: Waiter): Promise<Ended> {
-    let call = await this.#first(waiter);
+  async #stand(waiter: Waiter, asked: Outcome | undefined): Promise<Ended> {
+    let call = await this.#first(waiter, asked);
     let tried = 0;
     while (call.kind === 'turn') {
       const outcome = await this.#attempt(waiter, call.names);
@@ -129,16 +131,18 @@ class Acquisition {
   }
 
   /** What to ask for first: all of it at once, or what a look shows to be free, or nothing yet. */
-  async #first(waiter: Waiter): Promise<Call> {
+  async #first(waiter: Waiter, asked: Outcome | undefined): Promise<Call> {
     if (this.#ask.any > 0) {
       const picked = await this.#pick();
       if ('kind' in picked) return { kind: 'refused', refusal: picked };
       if (picked.names !== undefined) return { kind: 'turn', names: picked.names };
-      const turn = waiter.turn();
-      this.#line.rejoin(waiter, [...this.#quorum.nodeIds.keys()]);
-      return turn;
+      return this.#line.join(waiter);
     }
     if (this.#line.defer(waiter)) return waiter.turn();
+    if (asked !== undefined) {
+      if ('answers' in asked) this.#line.expect(waiter, asked.answers);
+      return this.#line.join(waiter);
+    }
     return { kind: 'turn', names: this.#ask.resources };
   }
 
@@ -153,6 +157,11 @@ class Acquisition {
       },
     });
     return attempt;
+  }
+
+  #have(lease: Lease): Lease {
+    this.#probe.waited(0);
+    return lease;
   }
 
   #serve(waiter: Waiter, { lease, ballot }: Extract<Outcome, { kind: 'granted' }>): Lease {
@@ -172,6 +181,7 @@ class Acquisition {
 
   #giveUp(waiter: Waiter, refusal: Refusal): Refusal {
     if (waiter.state === 'asking') waiter.giveUp();
+    this.#line.uncover(waiter);
     if (waiter.joined) for (const index of this.#quorum.nodeIds.keys()) void this.#leave(waiter, index);
     return refusal;
   }
@@ -183,6 +193,9 @@ class Acquisition {
       return returns ? end.refusal : this.#giveUp(waiter, end.refusal);
     }
     if (end.kind === 'gone') return this.#giveUp(waiter, callerGone());
+    this.#line.uncover(waiter);
+    // Only who has stood in line can be told where.
+    if (!waiter.joined) this.#line.rejoin(waiter, [...this.#quorum.nodeIds.keys()]);
     const { id, mode, resources } = waiter.place;
     const ballot = await this.#quorum.votes.tell(
       { kind: 'leave', id, mode, resources },
@@ -223,7 +236,7 @@ class Acquisition {
         (_, at) => views[at]!.filter((view) => obtainableAt(view, { mode })).length >= this.#quorum.majority,
       ),
     );
-    const names = preference(this.#id, resources).filter((name) => free.has(name));
+    const names = preference(this.#ask.owner, resources).filter((name) => free.has(name));
     const holders = views
       .flat()
       .flatMap((view) => [...(view?.holder === undefined ? [] : [view.holder]), ...(view?.readers ?? [])]);

@@ -40,7 +40,7 @@ export interface Manner {
   readonly ordered?: boolean;
   /** Where to stand if it cannot be had. */
   readonly place?: Place;
-  /** A fence that the token has to pass. */
+  /** A fence that the token should pass. Not told to the nodes as seen: it did not refuse us. */
   readonly fence?: Token;
   /** Called in the tick in which the undo leaves for these nodes. */
   readonly onUndo?: (nodes: readonly number[]) => void;
@@ -95,8 +95,7 @@ export class Attempts {
 
   #propose(manner: Manner): Attempt {
     const watch = new Stopwatch(this.#quorum.clock);
-    const seen = manner.fence === undefined ? this.#seen : maxToken(this.#seen, manner.fence);
-    const token = this.#quorum.tokens.propose(seen);
+    const token = this.#quorum.tokens.propose(maxToken(this.#seen, manner.fence ?? NO_TOKEN));
     const value = leaseValue(this.#secret, token);
     const { ttlMs, owner, mode } = this.#ask;
     const { resources, place } = manner;
@@ -110,7 +109,7 @@ export class Attempts {
       ttlMs,
       owner,
       card: writeCard({ ...this.#ask, resources }, watch.startedWallMs, token),
-      seen,
+      seen: this.#seen,
     } as const;
     if (this.#marker === undefined && place === undefined && mode === 'exclusive')
       return { op, watch, manner };

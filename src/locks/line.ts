@@ -10,18 +10,19 @@
  * one has gone, and its joining travels in the script with which that one goes, or after JOIN_LATE_MS on its own. So
  * clients that come again and again cost a hand-off no script more.
  */
-import { limits } from '../domain/limits.ts';
+import { limits, tokenLeadMicros } from '../domain/limits.ts';
 import type { Probe } from '../domain/probe.ts';
 import { type Refusal, refuse } from '../domain/refusals.ts';
 import type { Token } from '../domain/token.ts';
-import type { Answer, NodeHolder, NodeView, Place } from '../nodes/node.ts';
-import { lineOf } from '../quorum/ballot.ts';
+import type { Answer, LineView, Place } from '../nodes/node.ts';
+import { type Answers, lineOf } from '../quorum/ballot.ts';
 import type { Quorum } from '../quorum/quorum.ts';
 import type { Timer } from '../std/clock.ts';
+import { LOOK_MS, Lookout } from './lookout.ts';
 import { goesBefore, Places } from './places.ts';
-import { majorityEndsMs, obtainableAt } from './sight.ts';
+import { majorityEndsMs } from './sight.ts';
 import { findCycle } from './tangle.ts';
-import { type WaitEnd, Waiter } from './waiter.ts';
+import { type Call, type WaitEnd, Waiter } from './waiter.ts';
 
 export interface LineSettings {
   readonly livenessMs: number;
@@ -32,14 +33,9 @@ export interface LineSettings {
 
 export type PlaceAsk = Pick<Place, 'id' | 'priority' | 'owner' | 'mode' | 'any' | 'resources'>;
 
-const LOOK_MS = 1000;
-/** A holder's end is told in whole milliseconds, rounded down. */
-const ROUNDING_MS = 1;
 const JOIN_LATE_MS = 50;
 /** Places are taken anew so often within their liveness: two messages in a row may be lost. */
 const REFRESHES = 3;
-/** How much of a node's line a look asks for: whoever stands behind these is not next. */
-const FIRST_IN_LINE = 8;
 
 const draining: Refusal = refuse('DRAINING', 'this replica is shutting down: ask another one', {
   retryAfterMs: 1000,
@@ -50,9 +46,8 @@ export class Line {
   readonly #settings: LineSettings;
   readonly #probe: Probe;
   readonly #places = new Places();
-  readonly #looks = new Map<string, Timer>();
-  /** Resources whose last look reached fewer nodes than a majority: their waiters' places may run out. */
-  readonly #cutOff = new Set<string>();
+  readonly #lookout: Lookout;
+  readonly #untangling = new Set<Waiter>();
   #late: Waiter[] = [];
   #lateTimer: Timer | undefined;
   #refreshTimer: Timer | undefined;
@@ -62,6 +57,7 @@ export class Line {
     this.#quorum = quorum;
     this.#settings = settings;
     this.#probe = probe;
+    this.#lookout = new Lookout(quorum, this.#places, (waiter) => this.#callIfReady(waiter));
     quorum.wakeups.onWake = (node, { resource, id, fence }) => {
       const waiter = this.#places.byId(id);
       if (waiter !== undefined) this.#ready(resource, waiter, fence, node);
@@ -72,8 +68,13 @@ export class Line {
     return this.#places.count;
   }
 
-  /** A new waiter, ASKING; `leave` must follow. */
-  enter(ask: PlaceAsk): Waiter | Refusal {
+  /** Nobody waits here for any of these: whether somebody does elsewhere, only the nodes know. */
+  isClear(resources: readonly string[]): boolean {
+    return resources.every((resource) => this.#places.row(resource).length === 0);
+  }
+
+  /** A new waiter that came `agoMs` ago, ASKING; `exit` must follow. */
+  enter(ask: PlaceAsk, agoMs: number): Waiter | Refusal {
     if (this.#draining) return draining;
     const { livenessMs, priorityStepMs, maxWaiters, maxWaitersPerResource } = this.#settings;
     if (this.#places.count >= maxWaiters) {
@@ -82,7 +83,7 @@ export class Line {
         retryAfterMs: LOOK_MS,
       });
     }
-    const ticket = this.#quorum.tickets.next();
+    const ticket = this.#quorum.tickets.next() - Math.round(agoMs * 1000);
     const place: Place = {
       ...ask,
       ticket,
@@ -92,7 +93,7 @@ export class Line {
       most: maxWaitersPerResource,
     };
     const waiter = new Waiter(place, this.#quorum.size, this.#quorum.majority);
-    for (const resource of this.#places.add(waiter)) this.#lookLater(resource, LOOK_MS);
+    for (const resource of this.#places.add(waiter)) this.#lookout.lookAfter(resource, LOOK_MS);
     this.#probe.waiters(this.#places.count);
     this.#refreshTimer ??= this.#quorum.clock.after(livenessMs / REFRESHES, () => this.#refresh());
     return waiter;
@@ -118,21 +119,32 @@ export class Line {
   }
 
   /** The nodes have told where it stands: when to look, whether its wait closes a cycle, whether it may go at once. */
-  standing(waiter: Waiter, answers: readonly (Answer | { kind: 'skipped' } | undefined)[]): void {
-    const ends: number[] = [];
-    const order = waiter.place.order;
+  standing(waiter: Waiter, answers: Answers): void {
+    this.expect(waiter, answers);
     answers.forEach((answer, node) => {
-      if (answer === undefined || !('line' in answer) || answer.line === undefined) return;
-      waiter.hear(node, answer.line);
-      if (answer.kind === 'conflict')
-        ends.push(Math.max(...answer.holders.map((holder) => holder.remainingMs)));
+      if (answer !== undefined && 'line' in answer && answer.line !== undefined) {
+        this.#hear(waiter, node, answer.line);
+      }
     });
     waiter.line = lineOf(answers) ?? waiter.line;
-    if (waiter.place.order !== order) this.#places.moved(waiter);
-    const endsMs = majorityEndsMs(ends, this.#quorum.majority);
-    for (const resource of waiter.place.resources) this.#lookLater(resource, endsMs);
     if (waiter.line?.tangled === true) void this.#untangle(waiter);
     this.#callIfReady(waiter);
+  }
+
+  /** Whoever stands in its way may be gone by then. */
+  expect(waiter: Waiter, answers: Answers): void {
+    const ends = answers.flatMap((answer) =>
+      answer?.kind === 'conflict' ? [Math.max(...answer.holders.map((holder) => holder.remainingMs))] : [],
+    );
+    const endsMs = majorityEndsMs(ends, this.#quorum.majority);
+    for (const resource of waiter.place.resources) this.#lookout.lookAfter(resource, endsMs);
+  }
+
+  /** Takes a place at every node, and waits for the turn. */
+  join(waiter: Waiter): Promise<Call> {
+    const turn = waiter.turn();
+    this.rejoin(waiter, [...this.#quorum.nodeIds.keys()]);
+    return turn;
   }
 
   /** Takes its place anew at some nodes, in the tick of whatever was sent to them before. */
@@ -141,7 +153,7 @@ export class Line {
     for (const index of nodes) {
       const heard = (answer: Answer): void => {
         if (answer.kind === 'queued') {
-          waiter.hear(index, answer.line);
+          this.#hear(waiter, index, answer.line);
           if (answer.line.tangled) void this.#untangle(waiter);
           this.#callIfReady(waiter);
         } else if (answer.kind === 'crowded') {
@@ -160,23 +172,28 @@ export class Line {
     });
   }
 
-  /** It waits no longer, for whatever reason. Those who hid behind it join now. */
-  exit(waiter: Waiter): void {
+  /** Those who hide behind it join, in the tick in which it leaves: so nobody can slip in between. */
+  uncover(waiter: Waiter): void {
     this.#joinLate(waiter.place.resources);
+  }
+
+  /** It waits no longer, for whatever reason. */
+  exit(waiter: Waiter): void {
     this.#late = this.#late.filter((other) => other !== waiter);
-    for (const resource of this.#places.remove(waiter)) {
-      this.#looks.get(resource)?.cancel();
-      this.#looks.delete(resource);
-      this.#cutOff.delete(resource);
-    }
+    for (const resource of this.#places.remove(waiter)) this.#lookout.forget(resource);
     this.#probe.waiters(this.#places.count);
   }
 
-  /** Somebody let go of `resources` through this replica, at this very moment: whoever is next here asks along with it. */
-  handOver(resources: readonly string[], fence: Token): void {
+  /**
+   * Somebody lets go of `resources` through this replica, at this very moment: whoever is next here asks along with
+   * it. `token` is what a caller brought, and nobody knows yet whether it was ever granted: one from the future would
+   * make the next proposals unacceptable.
+   */
+  handOver(resources: readonly string[], token: Token): void {
+    const plausible = Number(token) <= this.#quorum.tickets.nowMicros() + tokenLeadMicros;
     for (const resource of resources) {
       for (const waiter of this.#places.leading(resource, limits.sharedAtOnce)) {
-        waiter.pass(fence);
+        if (plausible) waiter.pass(token);
         waiter.markAll(resource);
         this.#callIfReady(waiter);
       }
@@ -196,6 +213,12 @@ export class Line {
       one.mark(resource, node);
       this.#callIfReady(one);
     }
+  }
+
+  #hear(waiter: Waiter, node: number, line: LineView): void {
+    const { order } = waiter.place;
+    waiter.hear(node, line);
+    if (waiter.place.order !== order) this.#places.moved(waiter);
   }
 
   #callIfReady(waiter: Waiter): void {
@@ -231,48 +254,20 @@ export class Line {
     if (this.#places.count === 0) return;
     const nodes = [...this.#quorum.nodeIds.keys()];
     for (const waiter of this.#places.all()) {
-      const reached = !waiter.place.resources.some((resource) => this.#cutOff.has(resource));
-      if (waiter.joined && waiter.state === 'queued' && reached) this.rejoin(waiter, nodes);
+      const cutOff = waiter.place.resources.some((resource) => this.#lookout.isCutOff(resource));
+      if (waiter.joined && waiter.state === 'queued' && !cutOff) this.rejoin(waiter, nodes);
     }
     this.#refreshTimer = this.#quorum.clock.after(this.#settings.livenessMs / REFRESHES, () =>
       this.#refresh(),
     );
   }
 
-  #lookLater(resource: string, afterMs: number): void {
-    this.#looks.get(resource)?.cancel();
-    const delayMs = Math.min(LOOK_MS, afterMs + ROUNDING_MS);
-    this.#looks.set(
-      resource,
-      this.#quorum.clock.after(delayMs, () => void this.#look(resource)),
-    );
-  }
-
-  async #look(resource: string): Promise<void> {
-    const answers = await this.#quorum.votes.all({ kind: 'look', resource, history: 0, line: FIRST_IN_LINE });
-    if (this.#places.row(resource).length === 0) return;
-    const views = answers.map((answer) => (answer.kind === 'seen' ? answer.view : undefined));
-    const seen = views.filter((view) => view !== undefined).length;
-    if (seen < this.#quorum.majority) this.#cutOff.add(resource);
-    else this.#cutOff.delete(resource);
-    for (const waiter of this.#places.leading(resource, limits.sharedAtOnce))
-      this.#weigh(resource, waiter, views);
-    const ends = views.flatMap((view) => (view === undefined ? [] : [endOf(view)]));
-    this.#lookLater(resource, majorityEndsMs(ends, this.#quorum.majority));
-  }
-
-  #weigh(resource: string, waiter: Waiter, views: readonly (NodeView | null | undefined)[]): void {
-    views.forEach((view, node) => {
-      if (view === undefined) return;
-      waiter.mark(resource, node, obtainableAt(view, waiter.place));
-      if (view?.fence !== undefined) waiter.pass(view.fence.token);
-    });
-    this.#callIfReady(waiter);
-  }
-
   /** Whether its wait is part of a cycle; of each cycle the youngest gives way. */
   async #untangle(waiter: Waiter): Promise<void> {
-    const found = await findCycle(this.#quorum, waiter.place);
+    // Every node may say that it is tangled: one walk answers them all.
+    if (this.#untangling.has(waiter)) return;
+    this.#untangling.add(waiter);
+    const found = await findCycle(this.#quorum, waiter.place).finally(() => this.#untangling.delete(waiter));
     if (found?.victim === true) waiter.end({ kind: 'refused', refusal: found.refusal } satisfies WaitEnd);
   }
 
@@ -281,11 +276,4 @@ export class Line {
     if (node.post === undefined) void node.ask(op).then(heard);
     else node.post(op, heard);
   }
-}
-
-/** When the last holder of a view ends; 0 without one. */
-function endOf(view: NodeView | null): number {
-  const holders: NodeHolder[] = [...(view?.readers ?? [])];
-  if (view?.holder !== undefined) holders.push(view.holder);
-  return Math.max(0, ...holders.map(({ remainingMs }) => remainingMs));
 }

@@ -25,10 +25,10 @@ export function majorityEndsMs(endsMs: readonly number[], majority: number): num
 }
 
 /**
- * In which order somebody who wants any of them tries resources: another one for each `id`, so that callers spread,
- * and the same one at every node, so that nodes cannot pick differently.
+ * In which order an owner who wants any of them tries resources: another one for each, so that callers spread, and
+ * always the same, so that nodes cannot pick differently.
  */
-export function preference(id: string, resources: readonly string[]): readonly string[] {
-  const weight = (name: string): number => crc32(name, crc32(id));
+export function preference(owner: string, resources: readonly string[]): readonly string[] {
+  const weight = (name: string): number => crc32(name, crc32(owner));
   return [...resources].sort((a, b) => weight(a) - weight(b) || (a < b ? -1 : 1));
 }

@@ -68,7 +68,7 @@ export class Waiter {
     this.place = place;
     this.#nodes = nodes;
     this.#majority = majority;
-    this.#preference = place.any === 0 ? place.resources : preference(place.id, place.resources);
+    this.#preference = place.any === 0 ? place.resources : preference(place.owner, place.resources);
   }
 
   get state(): WaiterState {

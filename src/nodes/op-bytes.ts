@@ -2,7 +2,6 @@
  * One batch of operations as bytes, the way answer.lua reads them: one after the other, each a letter and its fields.
  *
  *   h  name, token, ttlMs, head from and till, PUT    a plain hold: one resource, no request id, no earlier attempt
- *   w  the same, and a packed one with its place       a plain hold that waits in line if it must
  *   r  name, token, value                             a plain release: one resource, nothing special about it
  *   p  MessagePack of [kind, ...]                     everything else
  * PUT is the record from its fence on, as the node stores it (layout.lua). Numbers are little-endian: float64 tokens,
@@ -48,7 +47,8 @@ function plainText(op: NodeOp): string | undefined {
 function plainHold(op: HoldOp): string | undefined {
   if (op.resources.length !== 1 || op.marker !== undefined || op.seen !== 0n || op.ttlMs > WORD_MAX)
     return undefined;
-  if (op.mode !== undefined || (op.place !== undefined && op.place.resources.length !== 1)) return undefined;
+  // Whoever has a place in line has asked before: nothing is at its commonest there.
+  if (op.mode !== undefined || op.place !== undefined) return undefined;
   const name = binary(op.resources[0]!);
   const [body, from, length, till] = bodyOf(op);
   const put = binary(body);
@@ -56,10 +56,7 @@ function plainHold(op: HoldOp): string | undefined {
   const token = double(Number(op.token));
   const at = short(from + BEFORE_BODY) + short(till + BEFORE_BODY) + short(put.length + BEFORE_BODY);
   const measures = String.fromCharCode(from, length) + short(till);
-  const plain = `${char(name.length)}${name}${token}${word(op.ttlMs)}${at}${token}${measures}${put}`;
-  if (op.place === undefined) return `h${plain}`;
-  const packed = packer.pack(operationTuple(op)) as Buffer;
-  return `w${plain}${word(packed.length)}${packed.toString('latin1')}`;
+  return `h${char(name.length)}${name}${token}${word(op.ttlMs)}${at}${token}${measures}${put}`;
 }
 
 function plainRelease(op: ReleaseOp): string | undefined {

@@ -15,9 +15,13 @@ export class TicketClock {
 
   /** Larger than every earlier one of this replica; our own clock counts only where no node has shown its own yet. */
   next(): number {
-    const shown = this.#nodes.flatMap((node) => node.nowMicros?.() ?? []);
-    const nowMicros = shown.length > 0 ? median(shown) : this.#clock.wallMicros();
-    this.#last = Math.max(nowMicros, this.#last + 1);
+    this.#last = Math.max(this.nowMicros(), this.#last + 1);
     return this.#last;
+  }
+
+  /** What most nodes' clocks show. */
+  nowMicros(): number {
+    const shown = this.#nodes.flatMap((node) => node.nowMicros?.() ?? []);
+    return shown.length > 0 ? median(shown) : this.#clock.wallMicros();
   }
 }

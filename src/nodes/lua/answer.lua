@@ -39,6 +39,7 @@ local function hold_plainly(name, number, ttl, from, till, put)
     's', expiry_after(ttl) .. char((slot + 1) % RING) .. TAKEN .. put,
     slot_name(slot), HELD .. sub(put, from, till) .. '\31')
   if type(wrote) == 'table' then return full(wrote) end
+  loaded[name] = nil
   return 'h'
 end
 
@@ -56,16 +57,15 @@ local function release_plainly(name, number, value)
     slot_name(slot), RELEASED .. sub(stored, before + from, before + till) .. '\31')
   -- A full node must still let go: the long way knows how.
   if type(wrote) == 'table' then return nil end
+  loaded[name] = nil
   return 'R'
 end
-
--- What suspicion does not stop: whatever reads or tidies.
-local TIDY = { v = true, l = true, w = true, y = true, o = true, s = true, k = true, t = true }
 
 local function may(kind)
   if closed == 'config' then return false end
   if kind == 'r' or kind == 'f' then return true end
-  return closed == 'suspect' and TIDY[kind]
+  -- Suspicion does not stop what reads or tidies.
+  return closed == 'suspect' and find('vlwyoskt', kind, 1, true) ~= nil
 end
 
 -- The rules at length, made when the first operation needs them.
@@ -81,7 +81,6 @@ local plainly = not closed and not watched
 
 -- Each reads one operation that begins at `at` and answers it; the second result is where the next one begins.
 local PLAIN_HOLD, PLAIN_RELEASE, PACKED = '<Bc0dI4I2I2I2c0', '<Bc0dBc0', '<I4c0'
-local HOLD_OR_WAIT = PLAIN_HOLD .. 'I4c0'
 local READERS = {
   [byte('h')] = function(operations, at)
     local name, number, ttl, from, till, put, after = unpack_header(PLAIN_HOLD, operations, at)
@@ -90,12 +89,6 @@ local READERS = {
     local length = byte(put, 10)
     return decide({ 'h', name, number, ttl, sub(put, BEFORE_BODY + 1), from - BEFORE_BODY, length, till - BEFORE_BODY }),
       after
-  end,
-  -- A plain hold, and the same packed with its place in line where it cannot be had at once.
-  [byte('w')] = function(operations, at)
-    local name, number, ttl, from, till, put, packed, after = unpack_header(HOLD_OR_WAIT, operations, at)
-    local answer = plainly and hold_plainly(name, number, ttl, from, till, put)
-    return answer or decide(cmsgpack.unpack(packed)), after
   end,
   [byte('r')] = function(operations, at)
     local name, number, value, after = unpack_header(PLAIN_RELEASE, operations, at)

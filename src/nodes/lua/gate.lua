@@ -62,6 +62,8 @@ local function silent(why, detail)
 end
 
 local function full(wrote)
+  -- What was refused was not saved.
+  loaded = {}
   if string.find(wrote.err, 'OOM', 1, true) then return silent('full', wrote.err) end
   return silent('error', wrote.err)
 end

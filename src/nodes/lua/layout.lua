@@ -35,6 +35,9 @@ local MARKED, PROGRESS, RENEWED, QUEUED, SHARED, READ, CROSSED = 1, 2, 4, 8, 16,
 local SLOTS = '0001020304050607080910111213141516171819202122232425262728293031' ..
   '3233343536373839404142434445464748495051525354555657585960616263'
 
+-- Records that this script has read, by name: what it changes it saves, so they are true until it ends.
+local loaded = {}
+
 local texts = {}
 local function micros(number)
   local text = texts[number]

@@ -12,22 +12,31 @@ local SCANNED = 16
 -- How long an owner's set is kept at least: longer than any place lasts. Rules read the deadlines of its members.
 local OWNER_KEPT = 1200000
 
--- A live waiter; known by id for the length of one operation only, since every operation may change it.
+-- Those that this script has read or written, by id; false for nobody.
+local waiters = {}
+
+-- A live waiter, or nothing and the dead one.
 local function waiter(id)
-  local packed = call('GET', BESIDE .. 'w:' .. id)
-  if not packed then return nil end
-  local w = cmsgpack.unpack(packed)
+  local w = waiters[id]
+  if w == nil then
+    local packed = call('GET', BESIDE .. 'w:' .. id)
+    w = packed and cmsgpack.unpack(packed)
+    waiters[id] = w
+  end
+  if not w then return nil end
   if w[1] <= now then return nil, w end
   return w
 end
 
 local function forget_waiter(id, owner)
+  waiters[id] = false
   call('DEL', BESIDE .. 'w:' .. id)
   if owner then call('SREM', BESIDE .. 'o:' .. owner, id) end
 end
 
 local function take_off(r, id)
   if call('ZREM', BESIDE .. 'q:' .. r.name, id) == 0 then return false end
+  if r.first == id then r.first = nil end
   if call('EXISTS', BESIDE .. 'q:' .. r.name) == 0 then
     r.flags = r.flags - QUEUED - (has(r.flags, CROSSED) and CROSSED or 0)
     r.dirty = true
@@ -38,9 +47,12 @@ end
 -- Step 3: the first live waiter of a line; dead ones before it are taken off.
 local function front(r)
   while has(r.flags, QUEUED) do
-    local id = call('ZRANGE', BESIDE .. 'q:' .. r.name, 0, 0)[1]
+    local id = r.first or call('ZRANGE', BESIDE .. 'q:' .. r.name, 0, 0)[1]
     local w, dead = waiter(id)
-    if w then return id, w end
+    if w then
+      r.first = id
+      return id, w
+    end
     take_off(r, id)
     forget_waiter(id, dead and dead[6])
     r.moved = true
@@ -60,9 +72,17 @@ wake = function(r)
   call('PUBLISH', BESIDE .. 'wake:' .. w[5], r.name .. '\31' .. id .. '\31' .. (r.number and micros(r.number) or '0'))
 end
 
--- Does a live entry of a conflicting mode stand ahead of (order, id)? Without an id everybody stands ahead.
+-- Does a live entry of a conflicting mode stand ahead of (order, id)? Without an id everybody stands ahead. Nearly
+-- always the first one tells.
 local function somebody_ahead(r, shared, order, id)
-  if not has(r.flags, QUEUED) then return false end
+  local first, w = front(r)
+  if not first then return false end
+  if id and (first == id or w[2] > order or (w[2] == order and before(id, first))) then
+    -- A place that stands in line has the order of its entry.
+    if shared == 0 or first ~= id then return false end
+  elseif shared == 0 or w[7] == 0 then
+    return true
+  end
   local key, till, at = BESIDE .. 'q:' .. r.name, id and micros(order) or '+inf', 0
   while true do
     local found = call('ZRANGEBYSCORE', key, '-inf', till, 'WITHSCORES', 'LIMIT', at, SCANNED)
@@ -70,8 +90,8 @@ local function somebody_ahead(r, shared, order, id)
       local other = found[i]
       if id and tonumber(found[i + 1]) == order and before(id, other) then return false end
       if other ~= id then
-        local w = waiter(other)
-        if w and (shared == 0 or w[7] == 0) then return true end
+        w = waiter(other)
+        if w and w[7] == 0 then return true end
       end
     end
     if #found < 2 * SCANNED then return false end
@@ -170,6 +190,7 @@ local function enter_lines(records, id, w, is_new)
   for i = 1, #records do
     local r = records[i]
     call('ZADD', BESIDE .. 'q:' .. r.name, micros(w[2]), id)
+    r.first = nil
     if not has(r.flags, QUEUED) then r.flags, r.dirty = r.flags + QUEUED, true end
     if crossed and not has(r.flags, CROSSED) then r.flags, r.dirty = r.flags + CROSSED, true end
     if watched and is_new then
@@ -197,6 +218,7 @@ local function take_place(place, records)
   local keep = math.floor(place[10]) + 60000
   local wrote = pcall('SET', BESIDE .. 'w:' .. id, cmsgpack.pack(w), 'PX', keep)
   if type(wrote) == 'table' and wrote.err then return full(wrote) end
+  waiters[id] = w
   call('SADD', BESIDE .. 'o:' .. w[6], id)
   call('PEXPIRE', BESIDE .. 'o:' .. w[6], OWNER_KEPT)
   enter_lines(records, id, w, not known)
@@ -243,7 +265,7 @@ local function served(place, records)
   for i = 1, #records do
     local r = records[i]
     if has(r.flags, QUEUED) then
-      local first = call('ZRANGE', BESIDE .. 'q:' .. r.name, 0, 0)[1]
+      local first = front(r)
       stood = take_off(r, id) or stood
       if first == id and place[7] == 1 then r.moved = true end
     end

@@ -32,7 +32,7 @@ local function view(r, history, line)
 end
 
 local function look(o)
-  local r = load(o[2])
+  local r = load(o[2], true)
   if r.fresh then return cjson.encode({ 'v', false }) end
   return cjson.encode({ 'v', view(r, o[3], o[4] or 0) })
 end
@@ -52,7 +52,7 @@ end
 local function list(o)
   local names = range_after(o[3], o[2], o[4] + 1)
   local views = {}
-  for i = 1, math.min(#names, o[4]) do views[i] = view(load(names[i]), 0, 0) end
+  for i = 1, math.min(#names, o[4]) do views[i] = view(load(names[i], true), 0, 0) end
   return cjson.encode({ 'l', views, #names > o[4] })
 end
 
@@ -75,6 +75,7 @@ local function sweep(o)
       end
       call('DEL', r.key, BESIDE .. 'x:' .. r.name, BESIDE .. 's:' .. r.name)
       call('ZREM', KEYS[2], r.name)
+      loaded[r.name] = nil
       dropped = dropped + 1
     else
       save(r)

@@ -1,0 +1,81 @@
+/** Looks after resources that somebody waits for here: when the holder's time is up, and once a second for what was lost. */
+import { limits } from '../domain/limits.ts';
+import type { NodeView } from '../nodes/node.ts';
+import type { Quorum } from '../quorum/quorum.ts';
+import type { Timer } from '../std/clock.ts';
+import type { Places } from './places.ts';
+import { majorityEndsMs, obtainableAt } from './sight.ts';
+import type { Waiter } from './waiter.ts';
+
+export const LOOK_MS = 1000;
+/** A holder's end is told in whole milliseconds, rounded down. */
+const ROUNDING_MS = 1;
+/** How much of a node's line a look asks for: whoever stands behind these is not next. */
+const FIRST_IN_LINE = 8;
+
+export class Lookout {
+  readonly #quorum: Quorum;
+  readonly #places: Places;
+  readonly #onSeen: (waiter: Waiter) => void;
+  readonly #timers = new Map<string, Timer>();
+  /** Resources whose last look reached fewer nodes than a majority: their waiters' places may run out. */
+  readonly #cutOff = new Set<string>();
+
+  /** `onSeen` is told of each waiter for whom a look may have changed something. */
+  constructor(quorum: Quorum, places: Places, onSeen: (waiter: Waiter) => void) {
+    this.#quorum = quorum;
+    this.#places = places;
+    this.#onSeen = onSeen;
+  }
+
+  isCutOff(resource: string): boolean {
+    return this.#cutOff.has(resource);
+  }
+
+  /** The next look comes after so long, and after a second at most. */
+  lookAfter(resource: string, afterMs: number): void {
+    this.#timers.get(resource)?.cancel();
+    const delayMs = Math.min(LOOK_MS, afterMs + ROUNDING_MS);
+    this.#timers.set(
+      resource,
+      this.#quorum.clock.after(delayMs, () => void this.#look(resource)),
+    );
+  }
+
+  forget(resource: string): void {
+    this.#timers.get(resource)?.cancel();
+    this.#timers.delete(resource);
+    this.#cutOff.delete(resource);
+  }
+
+  /** A read: a timed look never votes. */
+  async #look(resource: string): Promise<void> {
+    const answers = await this.#quorum.votes.all({ kind: 'look', resource, history: 0, line: FIRST_IN_LINE });
+    if (this.#places.row(resource).length === 0) return;
+    const views = answers.map((answer) => (answer.kind === 'seen' ? answer.view : undefined));
+    const seen = views.filter((view) => view !== undefined);
+    if (seen.length < this.#quorum.majority) this.#cutOff.add(resource);
+    else this.#cutOff.delete(resource);
+    for (const waiter of this.#places.leading(resource, limits.sharedAtOnce)) {
+      weigh(resource, waiter, views);
+      this.#onSeen(waiter);
+    }
+    this.lookAfter(resource, majorityEndsMs(seen.map(endOf), this.#quorum.majority));
+  }
+}
+
+function weigh(resource: string, waiter: Waiter, views: readonly (NodeView | null | undefined)[]): void {
+  views.forEach((view, node) => {
+    if (view === undefined) return;
+    waiter.mark(resource, node, obtainableAt(view, waiter.place));
+    if (view?.fence !== undefined) waiter.pass(view.fence.token);
+  });
+}
+
+/** When the last holder of a view ends. */
+function endOf(view: NodeView | null): number {
+  const holders = [...(view?.holder === undefined ? [] : [view.holder]), ...(view?.readers ?? [])];
+  // Free: nothing ends, and what is lost on the way is what the look once a second is for.
+  if (holders.length === 0) return Number.POSITIVE_INFINITY;
+  return Math.max(...holders.map(({ remainingMs }) => remainingMs));
+}
