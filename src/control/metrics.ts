@@ -41,6 +41,7 @@ const OPERATIONS: Readonly<Record<string, readonly Outcome[]>> = {
   list: ['read', 'refused'],
   check_token: ['read', 'refused'],
   force_release: ['forced', 'refused'],
+  watch: ['refused'],
   // A grant whose caller had left, returned.
   give_back: ['released', 'gone', 'refused'],
 };

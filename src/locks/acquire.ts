@@ -87,6 +87,9 @@ class Acquisition {
     let first: Outcome | undefined;
     if (any === 0 && this.#line.isClear(resources)) {
       first = await this.#attempts.attempt({ resources });
+      for (let tried = 1; first.kind === 'again' && tried < limits.attempts; tried += 1) {
+        first = await this.#attempts.attempt({ resources });
+      }
       if (first.kind === 'granted') return this.#have(first.lease);
       if (first.kind === 'refused') return first.refusal;
       if (this.#caller.gone()) return callerGone();
