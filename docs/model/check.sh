@@ -1,7 +1,8 @@
 #!/bin/bash
 # check.sh [--long] [NAME...]: search the models of this folder, one line a run.
 # A run is `on` (all rules in force: the search must end and find nothing) or `off` (one rule
-# switched off: a counterexample must be found).  Exit 1 when a run does otherwise.
+# switched off: a counterexample must be found).  With -DPROGRESS the search is for a cycle without
+# progress under weak fairness.  Exit 1 when a run does otherwise.
 # Needs spin and gcc; at most 6 GB of memory; exhaustive, no bitstate, no hash compaction.
 here=$(cd "$(dirname "$0")" && pwd)
 for tool in spin gcc; do
@@ -11,13 +12,14 @@ long=0; [ "$1" = --long ] && { long=1; shift; }
 only=" $* "; work=$(mktemp -d); trap 'rm -rf "$work"' EXIT; failed=0
 
 run() { # run NAME on|off MODEL OPTIONS...
-  local name=$1 want=$2 model=$3; shift 3
+  local name=$1 want=$2 model=$3 how=-DSAFETY search=; shift 3
   [ "$only" = "  " ] || case "$only" in *" $name "*) ;; *) return;; esac
   local dir=$work/$name start end states errors result why=ok; mkdir -p "$dir"; cd "$dir" || exit 2
+  case " $*" in *" -DPROGRESS"*) how=-DNFAIR=3 search="-a -f";; esac
   start=$(date +%s%N)
   if spin "$@" -a "$here/$model.pml" >spin.out 2>&1 &&
-     gcc -O2 -w -DSAFETY -DNOREDUCE -DMEMLIM=5600 -DVECTORSZ=1024 -o pan pan.c >gcc.out 2>&1; then
-    nice -n 15 ./pan -E -m3000000 -w24 >pan.out 2>&1
+     gcc -O2 -w $how -DNOREDUCE -DMEMLIM=5600 -DVECTORSZ=1024 -o pan pan.c >gcc.out 2>&1; then
+    nice -n 15 ./pan $search -E -m3000000 -w24 >pan.out 2>&1
   else echo "does not compile" >pan.out; fi
   end=$(date +%s%N)
   states=$(sed -n 's/^ *\([0-9.e+]*\) states, stored.*/\1/p' pan.out | head -1)
@@ -26,10 +28,11 @@ run() { # run NAME on|off MODEL OPTIONS...
   elif [ -z "$errors" ] || grep -qE "not completed|depth too small|out of memory" pan.out; then result="NOT COMPLETED"
   else result="no violation"; fi
   [ $want = on ] && [ "$result" != "no violation" ] && why=FAILED
-  [ $want = off ] && { [ "$result" != "counterexample" ] || ! grep -q "assertion violated" pan.out; } && why=FAILED
+  [ $want = off ] && { [ "$result" != "counterexample" ] || ! grep -qE "assertion violated|acceptance cycle" pan.out; } && why=FAILED
   # which promise the counterexample breaks
-  case "$(grep -m1 'assertion violated' pan.out)" in
-    *lastG*) result="breaks G2";; *gone*) result="breaks G4";; *cold*) result="breaks H";;
+  case "$(grep -m1 -E '^pan:.*(assertion violated|acceptance cycle)' pan.out)" in
+    *cycle*) result="no progress";; *before*) result="breaks order";;
+    *lastG*|*lastW*|*asked*|*shared*) result="breaks G2";; *gone*) result="breaks G4";; *cold*) result="breaks H";;
     *lost*) result="breaks G8";; *tm*) result="breaks G1";; *assertion*) result="breaks G10";;
   esac
   [ $why = ok ] || failed=1
@@ -98,6 +101,34 @@ run boot-early-ask   off bootstrap $B -DEARLY_ASK
 run boot-no-wait     off bootstrap $B -DNO_WAIT
 run boot-no-cas      off bootstrap $B -DNO_CAS
 run boot-flushall    off bootstrap $B -DFLUSH
+# --- shared leases (shared.pml) --------------------------------------------------------------------
+run share            on  shared
+run share-read-past  off shared -DREAD_PAST
+run share-write-past off shared -DWRITE_PAST
+run share-new-part   off shared -DNW=0 -DNA=2 -DNEW_PART
+run share-beat       on  shared -DNA=2 -DNR=1
+Q="-DNW=0 -DNA=2 -DNR=1"
+run share-readers    on  shared $Q
+run share-no-close   off shared $Q -DNO_CLOSE
+run share-no-shut    off shared $Q -DNO_SHUT
+run share-shut-below off shared $Q -DSHUT_BELOW
+run share-close-reads off shared $Q -DCLOSE_READS
+run share-close-shuts on shared $Q -DCLOSE_SHUTS
+run share-shut-own   off shared -DNW=0 -DNR=1 -DHELD -DSAME -DSHUT_OWN
+D="-DNA=2 -DNR=1 -DHELD"
+run share-repair-any off shared $D -DQUIET -DREPAIR_ANY
+run share-forgets    on  shared $D -DNO_SHUT -DNO_G4
+run share-ttl        on  shared $D -DTTL=2
+run share-crash      on  shared $D -DCRASH=1 -DQUIET
+run share-take-reads off shared $D -DCRASH=1 -DQUIET -DTAKE_READS
+# --- the waiting line (line.pml) -------------------------------------------------------------------
+run line             on  line
+run line-no-w        off line -DNO_W
+run line-no-back     off line -DNO_BACK
+run line-last        on  line -DPROGRESS=2
+run line-no-look     off line -DPROGRESS=2 -DNO_LOOK
+run line-dead        on  line -DPROGRESS=2 -DDEATHS=1 -DDEAF
+run line-no-end      off line -DPROGRESS=2 -DDEATHS=1 -DDEAF -DNO_END
 
 if [ $long = 1 ]; then
   run hold-three-t3    on vote -DNA=3 -DMAXT=3 -DTTL=1
@@ -108,5 +139,14 @@ if [ $long = 1 ]; then
   run floor-stray-any  on memory $S -DSWEEPS=1 -DCRASH=1 -DSTRAY=1
   run boot-restart     on bootstrap -DTTL=1 -DLOSSES=1 -DRESTARTS=1
   run boot-claim       on bootstrap $B -DFLUSH -DCLAIM
+  run share-three      on shared -DNR=1 -DHELD -DSAME
+  run share-three-read on shared -DNW=0 -DNR=1 -DHELD -DSAME
+  run share-two-write  on shared -DNW=2 -DNR=1 -DHELD -DSAME
+  run share-beats      on shared -DNA=2 -DNR=2 -DHELD -DSAME
+  run share-crash-three on shared -DCRASH=1 -DQUIET
+  run share-crash-undo on shared -DNA=2 -DCRASH=1
+  run line-middle      on line -DPROGRESS=1
+  run line-first       on line -DPROGRESS=0
+  run line-other       on line -DPROGRESS=2 -DREPS=2
 fi
 exit $failed

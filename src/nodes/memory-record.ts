@@ -136,9 +136,8 @@ export function letGo(
   vacate(turn, record, holder);
   if (record.fence === undefined || record.fence.token <= close.token) {
     setFence(record, closedFence(close), holder.mode);
-  } else if (holder.mode === 'shared') {
-    shut(turn, record, close.token);
   }
+  shutBelow(turn, record, close.token);
   note(turn, record, close.why, holder, close.reason);
   if (close.why === 'undone') deleteMarkerOf(turn, holder.markerKey, holder.value);
   else endMarker(turn, holder, close.why);
@@ -155,9 +154,13 @@ export function setFence(record: ResourceRecord, fence: Fence, by: Mode): void {
   record.fence = fence;
 }
 
-/** The fence above cannot say that this token was closed. What it outlives, two longest ttls, no heartbeat does. */
-export function shut(turn: Turn, record: ResourceRecord, token: Token): void {
+/**
+ * A fence that is a later reader's, or becomes it, cannot say that this token was closed. What it outlives, two longest
+ * ttls, no heartbeat does.
+ */
+export function shutBelow(turn: Turn, record: ResourceRecord, token: Token): void {
   const { nowMicros, longestTtlMs } = turn;
+  if (token <= record.writer || token > (record.fence?.token ?? NO_TOKEN)) return;
   const kept = record.shut.filter(
     (one) => one.token !== token && one.timeMicros + 2 * longestTtlMs * 1000 > nowMicros,
   );

@@ -17,7 +17,7 @@ import {
   setFence,
   shown,
   shownInTheWay,
-  shut,
+  shutBelow,
   type Turn,
 } from './memory-record.ts';
 import type { Fence, Holder, ResourceRecord } from './memory-store.ts';
@@ -247,16 +247,8 @@ function lostWhy(turn: Turn, op: RenewOp): LostWhy {
 function close(turn: Turn, op: ReleaseOp, resource: string): void {
   const record = turn.store.record(resource);
   const fence = record?.fence;
-  if (mayClose(turn, op, fence)) {
-    setFence(turn.store.recordFor(resource), closedFence(op), 'exclusive');
-  } else if (
-    record !== undefined &&
-    fence !== undefined &&
-    record.writer < op.token &&
-    op.token < fence.token
-  ) {
-    shut(turn, record, op.token);
-  }
+  if (mayClose(turn, op, fence)) setFence(turn.store.recordFor(resource), closedFence(op), 'exclusive');
+  if (record !== undefined) shutBelow(turn, record, op.token);
 }
 
 /** What a close may touch: a lower fence, the one it opened, or none; and never beyond what HOLD e admits. */

@@ -10,8 +10,8 @@
  *            closed (`released`, `forced`, `undone`); opener is the secret of the lease that opened it.
  *   holder   at most one exclusive: value, leaseRef, owner, expiry, binding, card, progress, marker key;
  *   readers  or any number of shared ones, each the same (in `record` below both are HOLDERS).
- *   writer   the token of the last change of the fence that was not a reader's, 0 before; and SHUT: the tokens of
- *            readers that were closed below the fence; when another is shut, those older than two longest ttls
+ *   writer   the token of the last change of the fence that was not a reader's, 0 before; and SHUT: tokens that
+ *            were closed without a writer's fence to tell so; when another is shut, those older than two longest ttls
  *            (time + 2 x longest <= now) are dropped.
  *   history  a ring of the last `limits.historyPerResource` events.
  * and per node: request MARKERS (key -> value, digest, live or ended and why) and the META (see AdminOp).
@@ -133,15 +133,15 @@ export interface RepairOp {
 
 /**
  * RELEASE and undo. For each resource whose holder is exactly `value`, and whose binding is <= `binding` when
- * one is given: the holder goes, the fence becomes (token, why) unless it is higher (then a reader's token is SHUT);
- * event `why` with `reason`.
+ * one is given: the holder goes, the fence becomes (token, why) unless it is higher; event `why` with `reason`.
  * Deletion is the first write: a node whose memory is full must still let go. The marker of the holder is then
  * ended with why (`released`, `forced`), or, when why is `undone`, deleted.
  * A resource that did not match: `closing` false: nothing changes. `closing` true: nothing changes if somebody
- * holds `value` with a newer binding; else the fence is raised to (token, why) if it is lower, or equal, still
- * open and opened by this very secret; otherwise it stays, but a token with writer < token < fence is SHUT; without a
- * fence it is written when token > floor. What a close raises it raises as a writer's. No close raises a fence above
- * max(now + lead, fence + slack, seen + slack): then it stays. A given `markerKey` whose marker holds `value` is deleted when why is `undone`.
+ * holds `value` with a newer binding; else the fence is raised to (token, why), as a writer's, if it is lower, or
+ * closed if it is equal, still open and opened by this very secret; otherwise it stays; without a fence it is written
+ * when token > floor. No close raises a fence above max(now + lead, fence + slack, seen + slack): then it stays.
+ * Either way: if afterwards writer < token <= fence, the token is SHUT, for a later reader may take the fence over.
+ * A given `markerKey` whose marker holds `value` is deleted when why is `undone`.
  * -> released(matched: any resource matched).
  */
 export interface ReleaseOp {

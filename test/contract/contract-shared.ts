@@ -199,6 +199,25 @@ function describeShut(node: () => Caller): void {
     expect(await repair(one)).toEqual(stale);
   });
 
+  test('a reader that was released at the fence is shut out once a later one has taken the fence over', async () => {
+    await read(node(), one);
+    await node().release(one);
+    await read(node(), two);
+    expect(await repair(one)).toEqual(stale);
+  });
+
+  test('a reader that was closed unheard at the fence is shut out, be it its own fence or of another lease', async () => {
+    await read(node(), one);
+    node().at(ttlMicros);
+    await node().undo(one);
+    const same = attempt('same', T + 1n, 'a');
+    await read(node(), attempt('first', T + 1n, 'a'));
+    await node().undo(same);
+    await read(node(), two);
+    expect(await repair(one)).toEqual(stale);
+    expect(await repair(same)).toEqual(stale);
+  });
+
   test('what was shut is forgotten two longest ttls later, when another is shut', async () => {
     const other = attempt('other', T + 1n, 'a');
     await read(node(), one, two);

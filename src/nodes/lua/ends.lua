@@ -18,9 +18,8 @@ local function let_go(r, h, token, why, reason)
   local mkey, value = marker_key(r, h), h.value
   if not r.number or r.number <= token then
     set_fence(r, token, STATE[why])
-  elseif h ~= r then
-    shut(r, token)
   end
+  shut_below(r, token)
   event(r, why, head_of(h), reason)
   let_holder_go(r, h)
   local wrote = save_at_any_cost(r)
@@ -38,7 +37,7 @@ local function close_unheld(r, number, value, why, seen)
   local fence = r.number
   if number > math.max(now + LEAD, (fence or 0) + SLACK, seen + SLACK) then return nil end
   if fence then
-    if number < fence and writer_of(r) < number then shut(r, number) end
+    shut_below(r, number)
     if number < fence or (number == fence and not opened_by(r, value)) then return nil end
   elseif number <= floor then
     return nil

@@ -161,7 +161,9 @@ local function is_shut(r, token)
   return call('ZSCORE', BESIDE .. 'x:' .. r.name, micros(token)) ~= false
 end
 
-local function shut(r, token)
+-- A close that the fence itself cannot tell, for it is a later reader's or may become one's.
+local function shut_below(r, token)
+  if not has(r.flags, READ) or token > r.number or token <= writer_of(r) then return end
   local key = BESIDE .. 'x:' .. r.name
   call('ZREMRANGEBYSCORE', key, '-inf', micros(now - 2 * longest))
   call('ZADD', key, micros(now), micros(token))
