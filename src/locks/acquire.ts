@@ -4,7 +4,7 @@ import { limits } from '../domain/limits.ts';
 import type { Probe } from '../domain/probe.ts';
 import { noQuorum, type Refusal } from '../domain/refusals.ts';
 import type { LineView, NodeHolder } from '../nodes/node.ts';
-import { answeredCount, distinct, lineOf } from '../quorum/ballot.ts';
+import { answeredCount, distinct, isSilent, lineOf } from '../quorum/ballot.ts';
 import type { Quorum } from '../quorum/quorum.ts';
 import { pause } from '../std/clock.ts';
 import type { Random } from '../std/random.ts';
@@ -84,20 +84,17 @@ class Acquisition {
   /** Where nobody waits here it asks as if it would not wait: most locks are free, and a place in line is not. */
   async wait(): Promise<Ended> {
     const { priority, owner, mode, any, resources, waitMs } = this.#ask;
-    let first: Outcome | undefined;
-    if (any === 0 && this.#line.isClear(resources)) {
-      first = await this.#attempts.attempt({ resources });
-      for (let tried = 1; first.kind === 'again' && tried < limits.attempts; tried += 1) {
-        first = await this.#attempts.attempt({ resources });
-      }
-      if (first.kind === 'granted') return this.#have(first.lease);
-      if (first.kind === 'refused') return first.refusal;
-      if (this.#caller.gone()) return callerGone();
-    }
+    const names = any > 0 || this.#line.isClear(resources) ? await this.#wanted() : undefined;
+    if (names !== undefined && 'kind' in names) return names;
+    const first = names === undefined ? undefined : await this.#asking(names);
+    if (first?.kind === 'granted') return this.#have(first.lease);
+    if (first?.kind === 'refused') return first.refusal;
+    if (this.#caller.gone()) return callerGone();
     const { clock } = this.#quorum;
     const agoMs = clock.monotonicMs() - this.#startedMs;
     const id = this.#attempts.requestKey ?? this.#random.bytes(12).toString('base64url');
-    const waiter = this.#line.enter({ id, priority, owner, mode, any, resources }, agoMs);
+    const repeatable = this.#attempts.requestKey !== undefined;
+    const waiter = this.#line.enter({ id, priority, owner, mode, any, resources }, agoMs, repeatable);
     if ('kind' in waiter) return waiter;
     const timer = clock.after(Math.max(0, waitMs - agoMs), () => waiter.end({ kind: 'elapsed' }));
     const listening = this.#caller.whenGone(() => waiter.end({ kind: 'gone' }));
@@ -115,19 +112,18 @@ class Acquisition {
     let call = await this.#first(waiter, asked);
     let tried = 0;
     while (call.kind === 'turn') {
+      const first = !waiter.joined;
       const outcome = await this.#attempt(waiter, call.names);
       tried = outcome.kind === 'again' ? tried + 1 : 0;
       if (outcome.kind === 'granted') return this.#serve(waiter, outcome);
       if (outcome.kind === 'crowded') return this.#giveUp(waiter, this.#line.crowded());
-      if (outcome.kind === 'refused' && (!waiter.joined || outcome.refusal.reason !== 'NO_QUORUM')) {
+      // Whoever stands in line already outlasts a quorum that is lost for a while.
+      if (outcome.kind === 'refused' && (first || outcome.refusal.reason !== 'NO_QUORUM')) {
         return this.#giveUp(waiter, outcome.refusal);
       }
       if (outcome.kind === 'again' && tried < limits.attempts && waiter.ending === undefined) continue;
       const turn = waiter.turn();
-      if ('answers' in outcome) {
-        waiter.joined = true;
-        this.#line.standing(waiter, outcome.answers);
-      }
+      if ('answers' in outcome) this.#line.standing(waiter, outcome.answers);
       call = await turn;
     }
     return this.#unserved(waiter, call);
@@ -135,12 +131,7 @@ class Acquisition {
 
   /** What to ask for first: all of it at once, or what a look shows to be free, or nothing yet. */
   async #first(waiter: Waiter, asked: Outcome | undefined): Promise<Call> {
-    if (this.#ask.any > 0) {
-      const picked = await this.#pick();
-      if ('kind' in picked) return { kind: 'refused', refusal: picked };
-      if (picked.names !== undefined) return { kind: 'turn', names: picked.names };
-      return this.#line.join(waiter);
-    }
+    if (this.#ask.any > 0) return this.#line.join(waiter);
     if (this.#line.defer(waiter)) return waiter.turn();
     if (asked !== undefined) {
       if ('answers' in asked) this.#line.expect(waiter, asked.answers);
@@ -149,17 +140,36 @@ class Acquisition {
     return { kind: 'turn', names: this.#ask.resources };
   }
 
+  /** What to ask for: all, or of several what a look shows to be obtainable; undefined while that is too little. */
+  async #wanted(): Promise<readonly string[] | undefined | Refusal> {
+    if (this.#ask.any === 0) return this.#ask.resources;
+    const picked = await this.#pick();
+    return 'kind' in picked ? picked : picked.names;
+  }
+
+  /** Without a place, as somebody who does not wait. */
+  async #asking(resources: readonly string[]): Promise<Outcome> {
+    let outcome = await this.#attempts.attempt({ resources });
+    for (let tried = 1; outcome.kind === 'again' && tried < limits.attempts; tried += 1) {
+      outcome = await this.#attempts.attempt({ resources });
+    }
+    return outcome;
+  }
+
   #attempt(waiter: Waiter, resources: readonly string[]): Promise<Outcome> {
-    const attempt = this.#attempts.attempt({
+    // Whatever becomes of it, some node may have put it in line.
+    waiter.joined = true;
+    return this.#attempts.attempt({
       resources,
+      onPropose: (leaseRef) => waiter.attempts.add(leaseRef),
       place: waiter.place,
       fence: waiter.fence,
       // With the undo, in one script: nobody behind it may slip into its place.
       onUndo: (nodes) => {
-        if (waiter.ending === undefined) this.#line.rejoin(waiter, nodes);
+        const waits = waiter.state === 'asking' || waiter.state === 'queued';
+        if (waits && waiter.ending === undefined) this.#line.rejoin(waiter, nodes);
       },
     });
-    return attempt;
   }
 
   #have(lease: Lease): Lease {
@@ -175,8 +185,7 @@ class Acquisition {
     ballot.whenComplete(() => {
       ballot.answers.forEach((answer, index) => {
         if (answer === undefined) return;
-        const stands = waiter.joined ? others || answer.kind !== 'held' : 'line' in answer;
-        if (stands) void this.#leave(waiter, index);
+        if (others || answer.kind !== 'held') this.#leave(waiter, [index]);
       });
     });
     return lease;
@@ -185,7 +194,8 @@ class Acquisition {
   #giveUp(waiter: Waiter, refusal: Refusal): Refusal {
     if (waiter.state === 'asking') waiter.giveUp();
     this.#line.uncover(waiter);
-    if (waiter.joined) for (const index of this.#quorum.nodeIds.keys()) void this.#leave(waiter, index);
+    if (waiter.joined && !this.#line.isReplaced(waiter))
+      this.#leave(waiter, [...this.#quorum.nodeIds.keys()]);
     return refusal;
   }
 
@@ -193,17 +203,29 @@ class Acquisition {
     if (end.kind === 'refused') {
       // A repeat of the request finds the place again while it lasts (G9); one that cannot be repeated is of no use.
       const returns = end.refusal.reason === 'DRAINING' && this.#attempts.requestKey !== undefined;
-      return returns ? end.refusal : this.#giveUp(waiter, end.refusal);
+      if (!returns) return this.#giveUp(waiter, end.refusal);
+      this.#line.uncover(waiter);
+      if (!waiter.joined) this.#line.rejoin(waiter, [...this.#quorum.nodeIds.keys()]);
+      return end.refusal;
     }
     if (end.kind === 'gone') return this.#giveUp(waiter, callerGone());
     this.#line.uncover(waiter);
     // Only who has stood in line can be told where.
     if (!waiter.joined) this.#line.rejoin(waiter, [...this.#quorum.nodeIds.keys()]);
-    const { id, mode, resources } = waiter.place;
+    const { id, mode, resources, replica } = waiter.place;
+    // A repeat of the request has the place now, and this call only looks at it.
+    const whose = this.#line.isReplaced(waiter) ? '' : replica;
     const ballot = await this.#quorum.votes.tell(
-      { kind: 'leave', id, mode, resources },
+      { kind: 'leave', id, mode, resources, replica: whose },
       (answer) => answer.kind === 'left',
     );
+    if (whose !== '') {
+      ballot.whenComplete(() => {
+        const silent = [...ballot.answers.keys()].filter((index) => isSilent(ballot.answers[index]));
+        for (const index of silent)
+          this.#quorum.undo.owe({ kind: 'leave', id, mode, resources, replica }, index);
+      });
+    }
     if (!ballot.carried) {
       const answered = answeredCount(ballot.answers);
       return noQuorum(answered, this.#quorum.size, this.#quorum.retryAfterMs, 'the wait is over');
@@ -214,9 +236,10 @@ class Acquisition {
     return this.#busy(holders, { line: lineOf(ballot.answers) ?? waiter.line, waitElapsed: true });
   }
 
-  async #leave({ place }: Waiter, index: number): Promise<void> {
-    const { id, mode, resources } = place;
-    await this.#quorum.votes.nodes[index]!.ask({ kind: 'leave', id, mode, resources });
+  /** Until the node has confirmed it: a place that nobody left would keep others waiting for its liveness. */
+  #leave({ place }: Waiter, nodes: readonly number[]): void {
+    const { id, mode, resources, replica } = place;
+    void this.#quorum.undo.send({ kind: 'leave', id, mode, resources, replica }, nodes);
   }
 
   /** Of the resources that would do, enough that a look shows to be obtainable at a majority. */

@@ -42,6 +42,8 @@ export interface Manner {
   readonly place?: Place;
   /** A fence that the token should pass. Not told to the nodes as seen: it did not refuse us. */
   readonly fence?: Token;
+  /** Called with the leaseRef before the first send. */
+  readonly onPropose?: (leaseRef: string) => void;
   /** Called in the tick in which the undo leaves for these nodes. */
   readonly onUndo?: (nodes: readonly number[]) => void;
 }
@@ -78,6 +80,7 @@ export class Attempts {
 
   async attempt(manner: Manner): Promise<Outcome> {
     const attempt = this.#propose(manner);
+    manner.onPropose?.(attempt.op.leaseRef);
     const ballot = await this.#quorum.votes.vote(attempt.op, isFor, manner.ordered);
     if (!ballot.carried && worthWaiting(ballot.answers)) await ballot.complete;
     // Without a request id nothing can object to a majority.
@@ -113,9 +116,10 @@ export class Attempts {
     } as const;
     if (this.#marker === undefined && place === undefined && mode === 'exclusive')
       return { op, watch, manner };
+    const among = this.#ask.any === 0 ? {} : { among: this.#ask.resources };
     const more = {
       ...op,
-      ...(this.#marker === undefined ? {} : { marker: this.#marker }),
+      ...(this.#marker === undefined ? {} : { marker: this.#marker, ...among }),
       ...(place === undefined ? {} : { place }),
       ...(mode === 'shared' ? { mode } : {}),
     };
@@ -213,14 +217,18 @@ export class Attempts {
     if (verdict?.kind === 'held') {
       void ballot.complete.then(() => {
         const still = undoTargets(ballot.answers).filter((index) => unheard.includes(index));
-        void this.#quorum.undo.send(undo, still);
+        void this.#takeBack(undo, still, manner);
       });
     } else {
-      void this.#quorum.undo.send(undo, unheard);
+      void this.#takeBack(undo, unheard, manner);
     }
-    const confirmed = this.#quorum.undo.send(undo, voted);
-    if (!this.#caller.gone()) manner.onUndo?.(voted);
-    await confirmed;
+    await this.#takeBack(undo, voted, manner);
+  }
+
+  #takeBack(undo: ReleaseOp, nodes: readonly number[], { onUndo }: Manner): Promise<unknown> {
+    const confirmed = this.#quorum.undo.send(undo, nodes);
+    if (nodes.length > 0 && !this.#caller.gone()) onUndo?.(nodes);
+    return confirmed;
   }
 
   #refuseQuorum(ballot: Ballot, detail = ''): Refusal {

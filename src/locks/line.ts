@@ -74,7 +74,7 @@ export class Line {
   }
 
   /** A new waiter that came `agoMs` ago, ASKING; `exit` must follow. */
-  enter(ask: PlaceAsk, agoMs: number): Waiter | Refusal {
+  enter(ask: PlaceAsk, agoMs: number, repeatable: boolean): Waiter | Refusal {
     if (this.#draining) return draining;
     const { livenessMs, priorityStepMs, maxWaiters, maxWaitersPerResource } = this.#settings;
     if (this.#places.count >= maxWaiters) {
@@ -92,7 +92,8 @@ export class Line {
       livenessMs,
       most: maxWaitersPerResource,
     };
-    const waiter = new Waiter(place, this.#quorum.size, this.#quorum.majority);
+    const waiter = new Waiter(place, this.#quorum.size, this.#quorum.majority, repeatable);
+    if (repeatable) this.#quorum.undo.forgiveLeave(ask.id);
     for (const resource of this.#places.add(waiter)) this.#lookout.lookAfter(resource, LOOK_MS);
     this.#probe.waiters(this.#places.count);
     this.#refreshTimer ??= this.#quorum.clock.after(livenessMs / REFRESHES, () => this.#refresh());
@@ -149,7 +150,7 @@ export class Line {
 
   /** Takes its place anew at some nodes, in the tick of whatever was sent to them before. */
   rejoin(waiter: Waiter, nodes: readonly number[]): void {
-    waiter.joined = true;
+    if (nodes.length > 0) waiter.joined = true;
     for (const index of nodes) {
       const heard = (answer: Answer): void => {
         if (answer.kind === 'queued') {
@@ -170,6 +171,11 @@ export class Line {
       metadata: { limit: String(maxWaitersPerResource), scope: 'resource' },
       retryAfterMs: LOOK_MS,
     });
+  }
+
+  /** Another call of the same request waits in its place now: that place is not its own to leave. */
+  isReplaced(waiter: Waiter): boolean {
+    return this.#places.byId(waiter.place.id) !== waiter;
   }
 
   /** Those who hide behind it join, in the tick in which it leaves: so nobody can slip in between. */
@@ -267,8 +273,11 @@ export class Line {
     // Every node may say that it is tangled: one walk answers them all.
     if (this.#untangling.has(waiter)) return;
     this.#untangling.add(waiter);
-    const found = await findCycle(this.#quorum, waiter.place).finally(() => this.#untangling.delete(waiter));
-    if (found?.victim === true) waiter.end({ kind: 'refused', refusal: found.refusal } satisfies WaitEnd);
+    const found = await findCycle(this.#quorum, waiter.place, (ref) => waiter.attempts.has(ref)).finally(() =>
+      this.#untangling.delete(waiter),
+    );
+    if (found?.victim !== true || waiter.askAgain('a cycle')) return;
+    waiter.end({ kind: 'refused', refusal: found.refusal } satisfies WaitEnd);
   }
 
   #post(index: number, op: Parameters<Quorum['votes']['all']>[0], heard: (answer: Answer) => void): void {

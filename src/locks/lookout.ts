@@ -1,6 +1,6 @@
 /** Looks after resources that somebody waits for here: when the holder's time is up, and once a second for what was lost. */
 import { limits } from '../domain/limits.ts';
-import type { NodeView } from '../nodes/node.ts';
+import type { NodeHolder, NodeView } from '../nodes/node.ts';
 import type { Quorum } from '../quorum/quorum.ts';
 import type { Timer } from '../std/clock.ts';
 import type { Places } from './places.ts';
@@ -17,7 +17,7 @@ export class Lookout {
   readonly #quorum: Quorum;
   readonly #places: Places;
   readonly #onSeen: (waiter: Waiter) => void;
-  readonly #timers = new Map<string, Timer>();
+  readonly #looks = new Map<string, { readonly dueMs: number; readonly timer: Timer }>();
   /** Resources whose last look reached fewer nodes than a majority: their waiters' places may run out. */
   readonly #cutOff = new Set<string>();
 
@@ -34,22 +34,25 @@ export class Lookout {
 
   /** The next look comes after so long, and after a second at most. */
   lookAfter(resource: string, afterMs: number): void {
-    this.#timers.get(resource)?.cancel();
+    const { clock } = this.#quorum;
     const delayMs = Math.min(LOOK_MS, afterMs + ROUNDING_MS);
-    this.#timers.set(
-      resource,
-      this.#quorum.clock.after(delayMs, () => void this.#look(resource)),
-    );
+    const dueMs = clock.monotonicMs() + delayMs;
+    const pending = this.#looks.get(resource);
+    // Never later than it was to be: those who keep coming must not put off what others wait for.
+    if (pending !== undefined && pending.dueMs <= dueMs) return;
+    pending?.timer.cancel();
+    this.#looks.set(resource, { dueMs, timer: clock.after(delayMs, () => void this.#look(resource)) });
   }
 
   forget(resource: string): void {
-    this.#timers.get(resource)?.cancel();
-    this.#timers.delete(resource);
+    this.#looks.get(resource)?.timer.cancel();
+    this.#looks.delete(resource);
     this.#cutOff.delete(resource);
   }
 
   /** A read: a timed look never votes. */
   async #look(resource: string): Promise<void> {
+    this.#looks.delete(resource);
     const answers = await this.#quorum.votes.all({ kind: 'look', resource, history: 0, line: FIRST_IN_LINE });
     if (this.#places.row(resource).length === 0) return;
     const views = answers.map((answer) => (answer.kind === 'seen' ? answer.view : undefined));
@@ -69,12 +72,20 @@ function weigh(resource: string, waiter: Waiter, views: readonly (NodeView | nul
     if (view === undefined) return;
     waiter.mark(resource, node, obtainableAt(view, waiter.place));
     if (view?.fence !== undefined) waiter.pass(view.fence.token);
+    for (const holder of holdersIn(view)) {
+      const ours = holder.owner === waiter.place.owner && !waiter.attempts.has(holder.leaseRef);
+      if (ours) waiter.askAgain(holder.leaseRef);
+    }
   });
+}
+
+function holdersIn(view: NodeView | null): readonly NodeHolder[] {
+  return [...(view?.holder === undefined ? [] : [view.holder]), ...(view?.readers ?? [])];
 }
 
 /** When the last holder of a view ends. */
 function endOf(view: NodeView | null): number {
-  const holders = [...(view?.holder === undefined ? [] : [view.holder]), ...(view?.readers ?? [])];
+  const holders = holdersIn(view);
   // Free: nothing ends, and what is lost on the way is what the look once a second is for.
   if (holders.length === 0) return Number.POSITIVE_INFINITY;
   return Math.max(...holders.map(({ remainingMs }) => remainingMs));

@@ -1,5 +1,5 @@
 /** What a look tells somebody who waits, or wants to: whether it could have a resource, and when that may change. Pure. */
-import { crc32 } from 'node:zlib';
+import { hash } from 'node:crypto';
 import type { NodeView, Place } from '../nodes/node.ts';
 import { conflict } from './cycle.ts';
 import { goesBefore } from './places.ts';
@@ -29,6 +29,6 @@ export function majorityEndsMs(endsMs: readonly number[], majority: number): num
  * always the same, so that nodes cannot pick differently.
  */
 export function preference(owner: string, resources: readonly string[]): readonly string[] {
-  const weight = (name: string): number => crc32(name, crc32(owner));
-  return [...resources].sort((a, b) => weight(a) - weight(b) || (a < b ? -1 : 1));
+  const weight = (name: string): string => hash('sha1', `${owner} ${name}`);
+  return [...resources].sort((a, b) => (weight(a) < weight(b) ? -1 : 1));
 }

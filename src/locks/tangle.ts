@@ -15,7 +15,8 @@ import type { Look } from './views.ts';
 const MOST_RESOURCES = 64;
 const MOST_OWNERS = 64;
 /** Two for each owner of a cycle: what it waits for, and who has that. */
-const MOST_LEVELS = 16;
+/** Two steps an owner. */
+const MOST_LEVELS = 2 * (MOST_OWNERS + 1);
 /** Waiters that a look shows; whoever stands further back is in nobody's way then, as far as this walk knows. */
 const LINE = 64;
 
@@ -35,9 +36,16 @@ interface Questions {
   readonly owners: readonly string[];
 }
 
+/** Tells by its leaseRef a lease that is none: a vote of the waiter itself that came to nothing and is not undone yet. */
+type IsAttempt = (leaseRef: string) => boolean;
+
 /** Undefined: no deadlock is known, which is also the answer where too few nodes answered or the tangle is too big. */
-export async function findCycle(quorum: Quorum, place: Wait): Promise<Tangle | undefined> {
-  const survey = new Survey(quorum, place);
+export async function findCycle(
+  quorum: Quorum,
+  place: Wait,
+  isAttempt: IsAttempt = () => false,
+): Promise<Tangle | undefined> {
+  const survey = new Survey(quorum, place, isAttempt);
   for (let level = 0; ; level += 1) {
     const seen = survey.explore();
     if (level === 1) {
@@ -45,14 +53,19 @@ export async function findCycle(quorum: Quorum, place: Wait): Promise<Tangle | u
       const alone = verdictOn({ ...seen.picture, waits: [survey.self] }, place.id);
       if (alone !== undefined) return { victim: true, refusal: deadlock(alone.cycle) };
     }
-    if (seen.resources.length + seen.owners.length === 0) return conclude(quorum, place, survey);
+    if (seen.resources.length + seen.owners.length === 0) return conclude(quorum, place, survey, isAttempt);
     if (level === MOST_LEVELS || !survey.hasRoomFor(seen) || !(await survey.ask(seen))) return undefined;
   }
 }
 
-async function conclude(quorum: Quorum, place: Wait, survey: Survey): Promise<Tangle | undefined> {
+async function conclude(
+  quorum: Quorum,
+  place: Wait,
+  survey: Survey,
+  isAttempt: IsAttempt,
+): Promise<Tangle | undefined> {
   if (verdictOn(survey.explore().picture, place.id) === undefined) return undefined;
-  const again = new Survey(quorum, place);
+  const again = new Survey(quorum, place, isAttempt);
   if (!(await again.ask(survey.asked))) return undefined;
   const verdict = verdictOn(inBoth(survey, again), place.id);
   return verdict && { victim: verdict.victim === place.id, refusal: deadlock(verdict.cycle) };
@@ -86,12 +99,14 @@ type Waiters = readonly (readonly Wait[] | undefined)[];
 class Survey {
   readonly #quorum: Quorum;
   readonly #place: Wait;
+  readonly #isAttempt: IsAttempt;
   readonly #looks = new Map<string, readonly Look[]>();
   readonly #waiters = new Map<string, Waiters>();
   /** Every wait that counts, by id, the first in line first. */
   waits: ReadonlyMap<string, Wait>;
 
-  constructor(quorum: Quorum, place: Wait) {
+  constructor(quorum: Quorum, place: Wait, isAttempt: IsAttempt) {
+    this.#isAttempt = isAttempt;
     this.#quorum = quorum;
     this.#place = place;
     this.waits = new Map([[place.id, place]]);
@@ -146,7 +161,10 @@ class Survey {
   holders(resource: string): readonly Held[] {
     const shown = (this.#looks.get(resource) ?? []).flatMap(heldIn);
     const byRef = Map.groupBy(shown, ({ leaseRef }) => leaseRef);
-    return [...byRef.values()].filter((same) => same.length >= this.#quorum.majority).map((same) => same[0]!);
+    return [...byRef.values()]
+      .filter((same) => same.length >= this.#quorum.majority)
+      .map((same) => same[0]!)
+      .filter(({ leaseRef }) => !this.#isAttempt(leaseRef));
   }
 
   /** What can be reached from the place: the picture so far, and what is not known of it yet. */

@@ -52,8 +52,13 @@ export class Waiter {
   waited = false;
   /** The highest fence that a turn was told with: the next token has to pass it. */
   fence: Token = NO_TOKEN;
+  /** The leaseRefs of its attempts: what nodes still show of them holds nothing. */
+  readonly attempts = new Set<string>();
   /** What most nodes last said of the line. */
   line: LineView | undefined;
+  readonly #repeatable: boolean;
+  /** For what reasons it has asked again already. */
+  readonly #askedAgain = new Set<string>();
   readonly #majority: number;
   readonly #nodes: number;
   /** Its resources, in the order in which it takes them if it does not need all. */
@@ -64,8 +69,10 @@ export class Waiter {
   #end: WaitEnd | undefined;
   #called: ((call: Call) => void) | undefined;
 
-  constructor(place: Place, nodes: number, majority: number) {
+  /** `repeatable`: another call of the same request may be served, and this one then has its lease as well. */
+  constructor(place: Place, nodes: number, majority: number, repeatable = false) {
     this.place = place;
+    this.#repeatable = repeatable;
     this.#nodes = nodes;
     this.#majority = majority;
     this.#preference = place.any === 0 ? place.resources : preference(place.owner, place.resources);
@@ -134,6 +141,17 @@ export class Waiter {
     return true;
   }
 
+  /**
+   * Only a hold tells whether another call of the same request was served. Starts one, once for each reason to think so;
+   * true if it did.
+   */
+  askAgain(reason: string): boolean {
+    if (!this.#repeatable || this.#askedAgain.has(reason) || this.#state !== 'queued') return false;
+    this.#askedAgain.add(reason);
+    const { any, resources } = this.place;
+    return this.call(this.#preference.slice(0, any || resources.length));
+  }
+
   /** Ends the wait: at once while queued, after the attempt while asking. The first end counts. */
   end(end: WaitEnd): void {
     if (this.#end !== undefined || this.#state === 'served' || this.#state === 'left') return;
@@ -147,6 +165,7 @@ export class Waiter {
 
   /** The attempt that is out was the last: its refusal is final. */
   giveUp(): void {
+    assert(this.#state !== 'queued', 'a waiter that is queued has no attempt to give up after');
     this.#become('left');
   }
 

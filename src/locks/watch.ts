@@ -24,8 +24,8 @@ export class Watches {
   readonly #quorum: Quorum;
   readonly #watching = new Map<Watcher, (resource: string) => boolean>();
   #tidings: Tidings;
-  /** When the lease of each watched resource ends by what is known, in our monotonic milliseconds. */
-  readonly #ends = new Map<string, number>();
+  /** When each watched lease ends by what is known, in our monotonic milliseconds. */
+  readonly #ends = new Map<string, { readonly resource: string; readonly atMs: number }>();
   #timers: Timer[] = [];
 
   constructor(quorum: Quorum) {
@@ -49,7 +49,7 @@ export class Watches {
     );
     if (first) this.#begin();
     await this.#quorum.votes.all({ kind: 'watch', forMs: WATCH_FOR_MS });
-    void this.#seed(ask, byPrefix);
+    void this.#seed(ask, byPrefix, watcher);
     return () => {
       this.#watching.delete(watcher);
       if (this.#watching.size === 0) this.#end();
@@ -79,49 +79,50 @@ export class Watches {
     if (this.#watching.size === 0) return;
     const watchers = [...this.#watching].filter(([, wants]) => wants(news.resource));
     if (watchers.length === 0) return;
-    if (news.type === 'held' || news.type === 'renewed') this.#expect(news.resource, news.remainingMs);
+    if (news.type === 'held' || news.type === 'renewed') this.#expect(news, news.remainingMs);
     const event = this.#tidings.hear(node, news);
     if (event !== undefined) for (const [watcher] of watchers) watcher.event(event);
   }
 
-  #expect(resource: string, remainingMs: number): void {
-    if (this.#ends.size >= COUNTED && !this.#ends.has(resource)) return;
-    this.#ends.set(resource, this.#quorum.clock.monotonicMs() + remainingMs + LATE_MS);
+  #expect({ resource, leaseRef }: Pick<HolderView, 'resource' | 'leaseRef'>, remainingMs: number): void {
+    const lease = `${resource} ${leaseRef}`;
+    if (this.#ends.size >= COUNTED && !this.#ends.has(lease)) return;
+    this.#ends.set(lease, { resource, atMs: this.#quorum.clock.monotonicMs() + remainingMs + LATE_MS });
   }
 
   /** What is held already was not told: it has to be looked up once. */
-  async #seed(ask: WatchAsk, byPrefix: boolean): Promise<void> {
-    for (const resource of ask.resources) await this.#lookUp(resource);
+  async #seed(ask: WatchAsk, byPrefix: boolean, watcher: Watcher): Promise<void> {
+    for (const resource of ask.resources) {
+      if (this.#watching.has(watcher)) await this.#lookUp(resource);
+    }
     if (!byPrefix) return;
     let after = '';
     do {
       const page = await list(this.#quorum, { prefix: ask.prefix, owner: '', pageSize: 1000, after });
       if (page.kind === 'refusal') return;
-      for (const { resource, holders } of page.locks) this.#expectEnd(resource, holders);
+      for (const { holders } of page.locks) this.#expectEnds(holders);
       after = page.next;
-    } while (after !== '' && this.#watching.size > 0 && this.#ends.size < COUNTED);
+    } while (after !== '' && this.#watching.has(watcher) && this.#ends.size < COUNTED);
   }
 
   async #lookUp(resource: string): Promise<void> {
     const seen = await lookAt(this.#quorum, resource, 0);
     if (seen.kind === 'refusal') return;
     const { holders } = standingOf(seen.looks, this.#quorum.majority);
-    const [first] = holders.map(({ remainingMs }) => remainingMs).sort((a, b) => a - b);
-    if (first !== undefined) this.#expect(resource, first);
+    for (const holder of holders) this.#expect(holder, holder.remainingMs);
   }
 
-  #expectEnd(resource: string, holders: readonly HolderView[]): void {
+  #expectEnds(holders: readonly HolderView[]): void {
     const nowMs = this.#quorum.clock.wallMicros() / 1000;
-    const [first] = holders.map(({ expireTimeMs }) => expireTimeMs - nowMs).sort((a, b) => a - b);
-    if (first !== undefined) this.#expect(resource, first);
+    for (const holder of holders) this.#expect(holder, holder.expireTimeMs - nowMs);
   }
 
   /** Asks the nodes to forget what is over; what goes on, for it was renewed, is counted down anew. */
   #countDown(): void {
     const nowMs = this.#quorum.clock.monotonicMs();
-    for (const [resource, endsAtMs] of this.#ends) {
-      if (endsAtMs > nowMs) continue;
-      this.#ends.delete(resource);
+    for (const [lease, { resource, atMs }] of this.#ends) {
+      if (atMs > nowMs) continue;
+      this.#ends.delete(lease);
       void this.#quorum.votes.all({ kind: 'settle', resources: [resource] });
       void this.#lookUp(resource);
     }

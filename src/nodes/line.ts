@@ -56,13 +56,15 @@ export interface JoinOp {
 }
 
 /**
- * LEAVE: forgets the waiter `id` and takes its entries off the lines of `resources`.
+ * LEAVE: forgets the waiter `id` and takes its entries off the lines of `resources`; nothing of a live waiter that has
+ * come to wait at another replica than `replica` meanwhile.
  * -> left(matched: a live waiter was there, line: as it stood just before, or, without one, as to somebody without a
  * place; holders: those of `resources` that conflict with `mode`). Not stopped by suspicion.
  */
 export interface LeaveOp {
   readonly kind: 'leave';
   readonly id: string;
+  readonly replica: string;
   readonly mode: Mode;
   readonly resources: readonly string[];
 }
@@ -107,8 +109,8 @@ export interface LineView {
   /** The resources of the place that are FREE for it. Empty without a place. */
   readonly free: readonly string[];
   /**
-   * Whether this wait may be part of a cycle: a conflicting holder's owner waits itself, or is the place's own owner,
-   * or one of the lines is CROSSED. False is certain, as far as this node knows.
+   * Whether this wait may be part of a cycle: a conflicting holder's owner waits itself, or is the place's own owner
+   * (behind a live entry of another mode every holder counts), or one of the lines is CROSSED. False is certain, as far as this node knows.
    */
   readonly tangled: boolean;
 }

@@ -126,10 +126,12 @@ export function leave(turn: Turn, op: LeaveOp): Answer {
   const waiter = liveWaiter(turn, id);
   const line =
     waiter === undefined ? lineOutside(turn, resources) : lineFrom(turn, { ...waiter.place, resources });
-  turn.store.forgetWaiter(id);
-  for (const resource of resources) {
-    const record = turn.store.record(resource);
-    if (record !== undefined) takeOff(turn, record, id);
+  if (waiter === undefined || waiter.place.replica === op.replica) {
+    turn.store.forgetWaiter(id);
+    for (const resource of resources) {
+      const record = turn.store.record(resource);
+      if (record !== undefined) takeOff(turn, record, id);
+    }
   }
   const holders = resources.flatMap((resource) =>
     shownInTheWay(turn, resource, (holder) => conflict(holder.mode, mode)),
@@ -178,13 +180,16 @@ function lineOutside(turn: Turn, resources: readonly string[]): LineView {
 }
 
 /** May a cycle go through this place? It can only do so through a holder that waits, or through a CROSSED line. */
-function isTangled(turn: Turn, { resources, owner, mode }: Place): boolean {
+function isTangled(turn: Turn, place: Place): boolean {
+  const { resources, owner, mode } = place;
   const waitsToo = (other: string) =>
     other === owner || turn.store.waitersOf(other).some((waiter) => isLive(turn, waiter));
-  return resources.some(
-    (resource) =>
-      turn.store.record(resource)?.line.crossed === true || rivalOwners(turn, resource, mode).some(waitsToo),
-  );
+  return resources.some((resource) => {
+    if (turn.store.record(resource)?.line.crossed === true) return true;
+    // A reader behind a writer waits for all that the writer waits for.
+    const against = hasRivalAhead(turn, resource, mode, place) ? 'exclusive' : mode;
+    return rivalOwners(turn, resource, against).some(waitsToo);
+  });
 }
 
 function rivalOwners(turn: Turn, resource: string, mode: Mode): readonly string[] {

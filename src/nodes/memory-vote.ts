@@ -133,7 +133,7 @@ function byMarker(turn: Turn, op: HoldOp): Answer | undefined {
   if (known === undefined || known.value === op.value) return undefined;
   if (known.digest !== op.marker.digest) return { kind: 'mismatch' };
   if (known.ended !== undefined) return { kind: 'ended', value: known.value, why: known.ended.why };
-  const held = op.resources
+  const held = [...new Set([...op.resources, ...(op.among ?? [])])]
     .flatMap((resource) => holdersIn(turn.store.record(resource)))
     .filter(({ value }) => value === known.value);
   const [first] = held;

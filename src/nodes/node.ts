@@ -45,7 +45,8 @@ export const SCHEMA = 3;
  *   a. `marker` given and known with another value, not ended-and-past-its-time:
  *        another digest                       -> mismatch
  *        ended                                -> ended(value, why)
- *        live, and held here by that value    -> binding + 1, replay(holder), unless the known value has the same
+ *        live, and held by that value (any of `resources`, or of `among`)
+ *                                             -> binding + 1, replay(holder), unless the known value has the same
  *                                                secret as this one (an earlier attempt of ours): then go on at b
  *        live, but nobody holds that value    -> ended(value, `unknown`)
  *   b. exactly `value` holds every resource   -> dup
@@ -79,6 +80,8 @@ export interface HoldOp {
   /** The fence that refused the previous attempt, 0 when there was none. */
   readonly seen: Token;
   readonly marker?: Marker;
+  /** Of which `resources` were picked; another call of the same request may have picked others. */
+  readonly among?: readonly string[];
   /** Absent: exclusive. */
   readonly mode?: 'shared';
   /** Where to wait if it cannot be had now; its resources include those of the hold. */

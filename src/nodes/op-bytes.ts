@@ -123,11 +123,13 @@ function namesOf(resources: readonly string[]): string | readonly string[] {
 function operationTuple(op: NodeOp): unknown[] {
   switch (op.kind) {
     case 'hold': {
-      const { token, resources, ttlMs, seen, marker, mode, place } = op;
+      const { token, resources, ttlMs, seen, marker, mode, place, among } = op;
       const tuple: unknown[] = ['h', namesOf(resources), Number(token), ttlMs, ...bodyOf(op)];
-      if (mode !== undefined || place !== undefined) {
+      if (mode !== undefined || place !== undefined || among !== undefined) {
         tuple.push(Number(seen), marker?.key ?? '', marker?.digest ?? '', mode === 'shared' ? 1 : 0);
-        if (place !== undefined) tuple.push(placeTuple(place));
+        if (place !== undefined || among !== undefined)
+          tuple.push(place === undefined ? 0 : placeTuple(place));
+        if (among !== undefined) tuple.push(among);
       } else if (marker !== undefined) tuple.push(Number(seen), marker.key, marker.digest);
       else if (seen !== 0n) tuple.push(Number(seen));
       return tuple;
@@ -162,7 +164,7 @@ function operationTuple(op: NodeOp): unknown[] {
     case 'join':
       return ['j', placeTuple(op.place)];
     case 'leave':
-      return ['y', op.id, op.mode === 'shared' ? 1 : 0, namesOf(op.resources)];
+      return ['y', op.id, op.mode === 'shared' ? 1 : 0, namesOf(op.resources), op.replica];
     case 'waits':
       return ['o', op.owner];
     case 'settle':

@@ -24,21 +24,23 @@ export class RedisEar {
   readonly #wakes: string;
   readonly #news: string;
   readonly #clock: Clock;
-  readonly #ears: Ears;
   #following: Timer | undefined;
+  /** The news come in now. */
+  #hears = false;
 
   constructor({ url, connection, keys, clock, ears, onDefect }: EarOptions) {
     this.#wakes = wakeChannel(keys, ears.replica);
     this.#news = newsChannel(keys);
     this.#clock = clock;
-    this.#ears = ears;
     // A listener is silent for as long as nothing happens: no limit on that.
     const { socketTimeout: _, ...rest } = connection;
     const settings = { ...rest, connectionName: 'holdfast-ear', keepAlive: KEEP_ALIVE_MS };
     this.#redis = url.startsWith('unix://') ? new Redis(settings) : new Redis(url, settings);
     this.#redis.on('ready', () => this.#subscribe());
     this.#redis.on('close', () => {
-      if (this.#following !== undefined) ears.missed();
+      // Once for each time that it stops hearing: a dead server is tried again twice a second.
+      if (this.#hears) ears.missed();
+      this.#hears = false;
     });
     // The connection that asks tells what is wrong with the server.
     this.#redis.on('error', () => {});
@@ -58,14 +60,16 @@ export class RedisEar {
     this.#following?.cancel();
     this.#following = this.#clock.after(forMs, () => {
       this.#following = undefined;
+      this.#hears = false;
       this.#redis.unsubscribe(this.#news).catch(() => {});
     });
-    if (first && this.#redis.status === 'ready') this.#redis.subscribe(this.#news).catch(() => {});
+    if (first && this.#redis.status === 'ready') this.#subscribe();
   }
 
   close(): void {
     this.#following?.cancel();
     this.#following = undefined;
+    this.#hears = false;
     this.#redis.disconnect();
   }
 
@@ -73,7 +77,7 @@ export class RedisEar {
     const channels = this.#following === undefined ? [this.#wakes] : [this.#wakes, this.#news];
     this.#redis.subscribe(...channels).then(
       () => {
-        if (this.#following !== undefined) this.#ears.missed();
+        this.#hears = this.#following !== undefined;
       },
       () => {},
     );

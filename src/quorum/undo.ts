@@ -1,19 +1,22 @@
-/** Undos that must arrive: what a node has not confirmed is sent again until it does, or no vote of it can still matter. */
+/** What must be taken back everywhere: an undo or a leave is sent again until its node confirms it, or it cannot matter any more. */
 import { limits } from '../domain/limits.ts';
 import type { Probe } from '../domain/probe.ts';
-import type { Answer, LockNode, ReleaseOp } from '../nodes/node.ts';
+import type { Answer, LeaveOp, LockNode, ReleaseOp } from '../nodes/node.ts';
 import type { Clock } from '../std/clock.ts';
 
 const RETRY_MS_MIN = 50;
 const RETRY_MS_MAX = 2000;
 
+/** An undo of one attempt, or a waiter that leaves its place. */
+export type TakeBack = ReleaseOp | LeaveOp;
+
 interface Owed {
-  readonly op: ReleaseOp;
+  readonly op: TakeBack;
   readonly untilMs: number;
 }
 
 /**
- * One list for each node, keyed by lease value. An entry leaves when the node confirmed it, when its time is over
+ * One list for each node, keyed by lease value or waiter. An entry leaves when the node confirmed it, when its time is over
  * (a vote still on its way would expire by then), or when the list is full (oldest first, counted).
  * The list dies with the process; the leases' ttl covers that.
  */
@@ -36,7 +39,7 @@ export class Undo {
   }
 
   /** Sends `op` to the nodes of `targets`; resolves when each has confirmed or has fallen silent once. */
-  async send(op: ReleaseOp, targets: readonly number[]): Promise<readonly Answer[]> {
+  async send(op: TakeBack, targets: readonly number[]): Promise<readonly Answer[]> {
     return Promise.all(
       targets.map(async (index) => {
         const answer = await this.#nodes[index]!.ask(op);
@@ -47,11 +50,12 @@ export class Undo {
   }
 
   /** Puts `op` on the list of a node that is known not to have answered. */
-  owe(op: ReleaseOp, index: number): void {
+  owe(op: TakeBack, index: number): void {
     const owed = this.#owed[index]!;
+    const key = keyOf(op);
     // A closing undo does all that another one would.
-    if (owed.get(op.value)?.op.closing === true && !op.closing) return;
-    const full = owed.size >= limits.undosPerNode && !owed.has(op.value);
+    if (closes(owed.get(key)?.op) && !closes(op)) return;
+    const full = owed.size >= limits.undosPerNode && !owed.has(key);
     const oldest = full ? owed.keys().next().value : undefined;
     if (oldest !== undefined) {
       owed.delete(oldest);
@@ -59,9 +63,14 @@ export class Undo {
         node: this.#nodes[index]!.id,
       });
     }
-    owed.set(op.value, { op, untilMs: this.#clock.monotonicMs() + this.#memoryMs });
+    owed.set(key, { op, untilMs: this.#clock.monotonicMs() + this.#memoryMs });
     this.#probe.undosOwed(this.#nodes[index]!.id, owed.size);
     this.#retryLater(index, RETRY_MS_MIN);
+  }
+
+  /** The waiter has come back: what it left it must not lose again. */
+  forgiveLeave(id: string): void {
+    for (const owed of this.#owed) owed.delete(`leave ${id}`);
   }
 
   /** How many confirmations `index` owes. */
@@ -85,7 +94,7 @@ export class Undo {
     some.forEach((entry, at) => {
       if (!confirmed(answers[at]!) && entry.untilMs > nowMs) return;
       progress = true;
-      if (owed.get(entry.op.value) === entry) owed.delete(entry.op.value);
+      if (owed.get(keyOf(entry.op)) === entry) owed.delete(keyOf(entry.op));
     });
     this.#probe.undosOwed(node.id, owed.size);
     this.#retrying[index] = false;
@@ -95,5 +104,13 @@ export class Undo {
 
 /** An error reply or silence is no confirmation. */
 function confirmed(answer: Answer): boolean {
-  return answer.kind === 'released';
+  return answer.kind === 'released' || answer.kind === 'left';
+}
+
+function keyOf(op: TakeBack): string {
+  return op.kind === 'leave' ? `leave ${op.id}` : op.value;
+}
+
+function closes(op: TakeBack | undefined): boolean {
+  return op?.kind === 'release' && op.closing;
 }

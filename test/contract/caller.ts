@@ -165,8 +165,8 @@ export class Caller {
     return this.ask({ kind: 'join', place });
   }
 
-  leaveLine({ id, mode, resources }: Place, more: Partial<LeaveOp> = {}): Promise<Answer> {
-    return this.ask({ kind: 'leave', id, mode, resources, ...more });
+  leaveLine({ id, mode, resources, replica }: Place, more: Partial<LeaveOp> = {}): Promise<Answer> {
+    return this.ask({ kind: 'leave', id, mode, resources, replica, ...more });
   }
 
   settle(...resources: string[]): Promise<Answer> {

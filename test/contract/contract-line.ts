@@ -222,7 +222,7 @@ function describeLeave(node: () => Caller): void {
 function describeGate(node: () => Caller): void {
   const asks = {
     join: { kind: 'join', place: late },
-    leave: { kind: 'leave', id: 'early', mode: 'exclusive', resources: ['a'] },
+    leave: { kind: 'leave', id: 'early', replica: early.replica, mode: 'exclusive', resources: ['a'] },
     waits: { kind: 'waits', owner: 'owner of early' },
     settle: { kind: 'settle', resources: ['a'] },
     watch: { kind: 'watch', forMs: 0 },

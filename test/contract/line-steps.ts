@@ -36,7 +36,13 @@ export interface PlaceStep {
 
 export type LineStep =
   | { readonly do: 'join'; readonly place: PlaceStep }
-  | { readonly do: 'leave'; readonly id: WaiterId; readonly shared: boolean; readonly partly: boolean }
+  | {
+      readonly do: 'leave';
+      readonly id: WaiterId;
+      readonly shared: boolean;
+      readonly partly: boolean;
+      readonly replica: string;
+    }
   | { readonly do: 'waits'; readonly owner: string }
   | { readonly do: 'settle'; readonly names: readonly string[] }
   | { readonly do: 'watch'; readonly forMs: number }
@@ -65,6 +71,7 @@ export const anyLineStep: fc.Arbitrary<LineStep> = fc.oneof(
       id: fc.constantFrom(...ids),
       shared: fc.boolean(),
       partly: fc.nat(4).map((n) => n === 0),
+      replica: fc.constantFrom('r0', 'r1'),
     }),
   },
   {
@@ -140,11 +147,12 @@ export function lastsMs(step: LineStep): number {
   return step.do === 'watch' ? step.forMs : 0;
 }
 
-function leaveOf({ id, shared, partly }: Extract<LineStep, { do: 'leave' }>): LeaveOp {
+function leaveOf({ id, shared, partly, replica }: Extract<LineStep, { do: 'leave' }>): LeaveOp {
   const resources: readonly string[] = resourcesOf[id];
   return {
     kind: 'leave',
     id,
+    replica,
     mode: shared ? 'shared' : 'exclusive',
     resources: partly ? resources.slice(-1) : resources,
   };

@@ -90,6 +90,7 @@ const bin = fileURLToPath(new URL('../../bin/holdfast', import.meta.url));
 /** A replica that a signal can reach and whose logs somebody could read. */
 export class ReplicaProcess {
   readonly client: RpcClient;
+  readonly address: string;
   readonly http: string;
   readonly #child: ChildProcess;
   readonly #output: { text: string };
@@ -97,6 +98,7 @@ export class ReplicaProcess {
   private constructor(child: ChildProcess, output: { text: string }, address: string, http: string) {
     this.#child = child;
     this.#output = output;
+    this.address = address;
     this.http = http;
     this.client = new RpcClient(address);
   }

@@ -69,3 +69,9 @@ export const closeWithoutBound = without(
 
 /** A request for several resources takes them all when only one of them is free. */
 export const oneFreeWillDo = without('if held > 0 then', 'if held == #records then');
+
+/** A newcomer takes what is free, whoever waits for it. */
+export const overtaking = without('if must_wait(records, shared and 1 or 0, place) then', 'if false then');
+
+/** Who waits stands in line whether its replica lives or not. */
+export const deadStandInLine = without('if w[1] <= now then return nil, w end', '');

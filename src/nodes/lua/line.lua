@@ -69,7 +69,7 @@ wake = function(r)
   if r.dirty then save(r) end
   if not id or r.value or (w[7] == 0 and has(r.flags, SHARED)) then return end
   if quiet and w[5] == ARGV[8] then return end
-  call('PUBLISH', BESIDE .. 'wake:' .. w[5], r.name .. '\31' .. id .. '\31' .. (r.number and micros(r.number) or '0'))
+  pcall('PUBLISH', BESIDE .. 'wake:' .. w[5], r.name .. '\31' .. id .. '\31' .. (r.number and micros(r.number) or '0'))
 end
 
 -- Does a live entry of a conflicting mode stand ahead of (order, id)? Without an id everybody stands ahead. Nearly
@@ -165,6 +165,8 @@ local function line_from(records, id, w)
     local holders = conflicting(r, shared)
     if #holders == 0 and not somebody_ahead(r, shared, w[2], id) then free[#free + 1] = r.name end
     tangled = tangled or has(r.flags, CROSSED)
+    -- A reader behind a writer waits for all that the writer waits for.
+    if shared == 1 and has(r.flags, SHARED) and somebody_ahead(r, shared, w[2], id) then holders = conflicting(r, 0) end
     for n = 1, #holders do
       if tangled then break end
       local owner = owner_of(holders[n])
@@ -194,7 +196,7 @@ local function enter_lines(records, id, w, is_new)
     if not has(r.flags, QUEUED) then r.flags, r.dirty = r.flags + QUEUED, true end
     if crossed and not has(r.flags, CROSSED) then r.flags, r.dirty = r.flags + CROSSED, true end
     if watched and is_new then
-      call('PUBLISH', BESIDE .. 'news', table.concat({ r.name, 'queued', micros(now), '0', id, w[6], '', '0' }, '\31'))
+      pcall('PUBLISH', BESIDE .. 'news', table.concat({ r.name, 'queued', micros(now), '0', id, w[6], '', '0' }, '\31'))
     end
   end
 end
@@ -245,16 +247,18 @@ local function leave(o)
   local records = places_of({ [9] = o[4] }, {})
   local w, dead = waiter(id)
   local line = w and line_from(records, id, w) or line_without(records)
-  local holders = {}
+  local holders, elsewhere = {}, w and w[5] ~= o[5]
   for i = 1, #records do
     local r = records[i]
     local found = conflicting(r, shared, READERS_SHOWN)
     for n = 1, #found do holders[#holders + 1] = shown(r, found[n]) end
-    local first = front(r)
-    take_off(r, id)
-    if first == id then r.moved = true end
+    if not elsewhere then
+      local first = front(r)
+      take_off(r, id)
+      if first == id then r.moved = true end
+    end
   end
-  forget_waiter(id, (w or dead or {})[6])
+  if not elsewhere then forget_waiter(id, (w or dead or {})[6]) end
   save_all(records)
   return cjson.encode({ 'L', w ~= nil, line, holders })
 end

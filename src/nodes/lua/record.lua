@@ -112,7 +112,7 @@ local function save(r)
   r.dirty, r.fresh, r.event, r.earlier = nil, nil, nil, nil
   if r.readers then write_readers(r) end
   if r.news then
-    for i = 1, #r.news do call('PUBLISH', BESIDE .. 'news', r.news[i]) end
+    for i = 1, #r.news do pcall('PUBLISH', BESIDE .. 'news', r.news[i]) end
     r.news = nil
   end
   if r.moved then wake(r) end

@@ -111,7 +111,7 @@ local function tell(o)
     local names = names_of(o[2])
     for i = 1, #names do
       local news = { names[i], 'lost', micros(now), micros(o[3]), o[4], o[5], o[6], '0' }
-      call('PUBLISH', BESIDE .. 'news', table.concat(news, '\31'))
+      pcall('PUBLISH', BESIDE .. 'news', table.concat(news, '\31'))
     end
   end
   return 'T'

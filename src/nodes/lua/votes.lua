@@ -86,7 +86,7 @@ local function bind_again(records, value)
 end
 
 -- Rule a: what is known of this request id.
-local function remembered(records, mkey, mdigest, value)
+local function remembered(records, mkey, mdigest, value, among)
   local known = call('HMGET', KEYS[4] .. mkey, 'value', 'digest', 'why', 'until')
   local earlier, why = known[1], known[3]
   if not earlier or earlier == value then return nil end
@@ -95,6 +95,11 @@ local function remembered(records, mkey, mdigest, value)
   if why then return cjson.encode({ 'E', earlier, why }) end
   local held = false
   for i = 1, #records do held = held or held_by(records[i], earlier) ~= nil end
+  if not held and among then
+    records = load_all(among)
+    for i = 1, #records do held = held or held_by(records[i], earlier) ~= nil end
+    save_all(records)
+  end
   if not held then return cjson.encode({ 'E', earlier, 'unknown' }) end
   -- An earlier attempt of this very request: no repeat, but a holder in its way.
   if string.match(earlier, '^(.-)|') == string.match(value, '^(.-)|') then return nil end
@@ -184,8 +189,8 @@ end
 
 local function decide_hold(o, records, places)
   local number, value, mkey, mdigest = o[3], sub(o[5], 1, o[7]), o[10] or '', o[11]
-  local shared, place = o[12] == 1, o[13]
-  local known = mkey ~= '' and remembered(records, mkey, mdigest, value)
+  local shared, place = o[12] == 1, o[13] ~= 0 and o[13] or nil
+  local known = mkey ~= '' and remembered(records, mkey, mdigest, value, o[14])
   if known then return answer(records, known) end
   local against, held = objection(records, value, number, shared)
   if held then return not_now(records, place, places, against) end
@@ -208,7 +213,7 @@ local function decide_hold(o, records, places)
 end
 
 local function hold(o)
-  local records, place = load_all(o[2]), o[13]
+  local records, place = load_all(o[2]), o[13] ~= 0 and o[13] or nil
   local places = records
   if place and #names_of(place[9]) > #records then places = places_of(place, records) end
   local text = decide_hold(o, records, places)

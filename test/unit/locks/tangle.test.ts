@@ -242,7 +242,7 @@ describe('what changes meanwhile', () => {
         looks += 1;
         if (looks === 2 && late === 'hold') it.letsGo(held);
         if (looks === 2 && late === 'wait') {
-          it.put({ kind: 'leave', id: 'of w1', mode: 'exclusive', resources: ['b'] }, 'left');
+          it.put({ kind: 'leave', id: 'of w1', replica: 'r', mode: 'exclusive', resources: ['b'] }, 'left');
         }
         return 'now';
       };

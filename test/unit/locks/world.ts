@@ -4,11 +4,19 @@ import { type Lease, type LeaseName, parseLeaseId } from '../../../src/domain/le
 import { silentProbe } from '../../../src/domain/probe.ts';
 import type { Refusal } from '../../../src/domain/refusals.ts';
 import { makeLocks } from '../../../src/locks/desk.ts';
+import type { LineSettings } from '../../../src/locks/line.ts';
 import type { AcquireAsk, Busy, Caller, Locks } from '../../../src/locks/locks.ts';
 import type { Released } from '../../../src/locks/release.ts';
 import { MemoryNode } from '../../../src/nodes/memory-node.ts';
 import type { Rules } from '../../../src/nodes/memory-record.ts';
-import { type Answer, type LockNode, type NodeOp, type NodeView, SCHEMA } from '../../../src/nodes/node.ts';
+import {
+  type Answer,
+  type LockNode,
+  type NodeOp,
+  type NodeView,
+  type Place,
+  SCHEMA,
+} from '../../../src/nodes/node.ts';
 import { makeQuorum, type Quorum } from '../../../src/quorum/quorum.ts';
 import { ManualClock } from '../../../src/std/clock.ts';
 import { SeededRandom } from '../../../src/std/random.ts';
@@ -32,12 +40,43 @@ export interface Message {
   readonly replica: string;
   readonly node: number;
   readonly op: NodeOp;
+  /** Requests of one replica to one node with the same number left together, as one script. */
+  readonly script: number;
   /** Undefined: the request has not been executed yet. */
   answer?: Answer;
   readonly settle: (answer: Answer) => void;
 }
 
 const TIMEOUT: Answer = { kind: 'silent', why: 'timeout', detail: 'no answer' };
+
+/** A caller that goes when a test says so. */
+export class Guest implements Caller {
+  readonly principal = '';
+  readonly #acts = new Set<() => void>();
+  #gone = false;
+
+  gone(): boolean {
+    return this.#gone;
+  }
+
+  whenGone(act: () => void): () => void {
+    this.#acts.add(act);
+    return () => this.#acts.delete(act);
+  }
+
+  go(): void {
+    this.#gone = true;
+    for (const act of this.#acts) act();
+  }
+}
+
+/** A place in line where a test cares for little of it. */
+export function placed(changes: Partial<Place> = {}): Place {
+  const { ticket = 100 } = changes;
+  const who = { id: 'w', ticket, order: ticket, priority: 0, replica: 'a', owner: 'w' };
+  const what = { mode: 'exclusive', any: 0, resources: ['r'], livenessMs: 6000, most: 1000 } as const;
+  return { ...who, ...what, ...changes };
+}
 
 /** Lets promises settle that wait for nothing but each other. */
 export async function quiet(turns = 60): Promise<void> {
@@ -52,6 +91,10 @@ export class World {
   readonly inFlight: Message[] = [];
   /** Whether nodes' wakes arrive. */
   wakes = true;
+  /** How replicas that come from now on keep their lines. */
+  waiting: LineSettings = usualWaiting;
+  /** Counts the moments in which messages leave. */
+  moment = 0;
   fate: (replica: string, node: number, op: NodeOp) => Fate = () => 'now';
   /** How fast each node's clock runs, and then each replica's. */
   rates: readonly number[] = [];
@@ -86,6 +129,7 @@ export class World {
 
   /** True time passes; every clock follows at its own rate. */
   async advance(ms: number): Promise<void> {
+    this.moment += 1;
     this.#elapsedMs += ms;
     const clocks = [...this.nodeClocks, ...this.replicas.map(({ clock }) => clock)];
     clocks.forEach((clock, index) => {
@@ -94,8 +138,14 @@ export class World {
     await quiet();
   }
 
+  /** The same in small steps, so that whatever follows from one moment has its own time. */
+  async pass(ms: number, stepMs = 10): Promise<void> {
+    for (let passed = 0; passed < ms; passed += stepMs) await this.advance(Math.min(stepMs, ms - passed));
+  }
+
   /** Moves one message a step on: a request is executed, an answer comes back. */
   async deliver(message: Message): Promise<void> {
+    this.moment += 1;
     if (message.answer === undefined) {
       message.answer = await this.nodes[message.node]!.ask(message.op);
     } else {
@@ -131,6 +181,12 @@ export class World {
     return answer.view;
   }
 
+  /** The owners of those who stand in line at a node. */
+  line(node: number, resource = 'r'): string[] {
+    const answer = this.nodes[node]!.decide({ kind: 'look', resource, history: 0, line: 64 });
+    return answer.kind === 'seen' ? (answer.view?.line?.waiters ?? []).map(({ owner }) => owner) : [];
+  }
+
   /** Which lease each node holds the resource for: leaseRefs, '' for nobody. */
   holders(resource = 'r'): string[] {
     return this.nodes.map((_, index) => this.view(index, resource)?.holder?.leaseRef ?? '');
@@ -153,6 +209,7 @@ export class Replica {
     this.id = id;
     this.clock = new ManualClock(wallMicros);
     const random = new SeededRandom([...id].reduce((sum, letter) => sum * 31 + letter.charCodeAt(0), 7));
+    const { waiting } = world;
     this.quorum = makeQuorum({
       nodes: world.nodes.map((node, index) => this.#reach(node, index)),
       clock: this.clock,
@@ -162,7 +219,7 @@ export class Replica {
       mayPropose: () => this.mayPropose,
       replica: id,
     });
-    this.locks = makeLocks({ quorum: this.quorum, random, probe: silentProbe, waiting: usualWaiting });
+    this.locks = makeLocks({ quorum: this.quorum, random, probe: silentProbe, waiting });
   }
 
   acquire(changes: Partial<AcquireAsk> = {}, caller: Caller = present): Promise<Lease | Busy | Refusal> {
@@ -205,7 +262,8 @@ export class Replica {
       return TIMEOUT;
     }
     return new Promise((resolve) => {
-      this.#world.inFlight.push({ replica: this.id, node, op, settle: resolve });
+      const { moment: script } = this.#world;
+      this.#world.inFlight.push({ replica: this.id, node, op, script, settle: resolve });
       if (fate === 'late') resolve(TIMEOUT);
       else this.clock.after(TIMEOUT_MS, () => resolve(TIMEOUT));
     });
@@ -222,4 +280,19 @@ function nameOf(leaseId: string): LeaseName {
 export function leaseOf(answer: Lease | Busy | Refusal): Lease {
   if (answer.kind === 'lease') return answer;
   throw new Error(`no lease: ${answer.kind === 'busy' ? 'busy' : `${answer.reason} ${answer.message}`}`);
+}
+
+/** An Acquire that waits, if need be for a minute. */
+export class Wait {
+  answer: Lease | Busy | Refusal | undefined;
+
+  constructor(replica: Replica, changes: Partial<AcquireAsk> = {}, caller: Caller = present) {
+    void replica.acquire({ waitMs: 60_000, ...changes }, caller).then((answer) => {
+      this.answer = answer;
+    });
+  }
+
+  get kind(): string {
+    return this.answer?.kind ?? 'waits';
+  }
 }
