@@ -87,8 +87,6 @@ describe('on 3 nodes', () => {
   });
 });
 
-  Number(time!.seconds) * 1000 + time!.nanos / 1e6;
-
 /** The most hand-offs between two turns of one client; the ends of the count are turns, too. */
 function longestGap(order: readonly string[], owner: string): number {
   const at = order.flatMap((one, index) => (one === owner ? [index] : []));
