@@ -63,11 +63,15 @@ class Acquisition {
   async try(): Promise<Ended> {
     let holders: readonly NodeHolder[] = [];
     for (let tried = 0; tried < limits.attempts; tried += 1) {
-      const picked = this.#ask.any === 0 ? { names: this.#ask.resources, holders } : await this.#pick();
-      if ('kind' in picked) return picked;
-      if (picked.names === undefined) return this.#busy(picked.holders);
+      let { resources } = this.#ask;
+      if (this.#ask.any > 0) {
+        const picked = await this.#pick();
+        if ('kind' in picked) return picked;
+        if (picked.names === undefined) return this.#busy(picked.holders);
+        resources = picked.names;
+      }
       const ordered = this.#splits > SPLITS_BEFORE_ORDER;
-      const outcome = await this.#attempts.attempt({ resources: picked.names, ordered });
+      const outcome = await this.#attempts.attempt({ resources, ordered });
       if (outcome.kind === 'granted') return this.#have(outcome.lease);
       if (outcome.kind === 'refused') return outcome.refusal;
       if ('holders' in outcome) holders = outcome.holders;
@@ -84,8 +88,12 @@ class Acquisition {
   /** Where nobody waits here it asks as if it would not wait: most locks are free, and a place in line is not. */
   async wait(): Promise<Ended> {
     const { priority, owner, mode, any, resources, waitMs } = this.#ask;
-    const names = any > 0 || this.#line.isClear(resources) ? await this.#wanted() : undefined;
-    if (names !== undefined && 'kind' in names) return names;
+    let names = any === 0 && this.#line.isClear(resources) ? resources : undefined;
+    if (any > 0) {
+      const picked = await this.#pick();
+      if ('kind' in picked) return picked;
+      names = picked.names;
+    }
     const first = names === undefined ? undefined : await this.#asking(names);
     if (first?.kind === 'granted') return this.#have(first.lease);
     if (first?.kind === 'refused') return first.refusal;
@@ -138,13 +146,6 @@ class Acquisition {
       return this.#line.join(waiter);
     }
     return { kind: 'turn', names: this.#ask.resources };
-  }
-
-  /** What to ask for: all, or of several what a look shows to be obtainable; undefined while that is too little. */
-  async #wanted(): Promise<readonly string[] | undefined | Refusal> {
-    if (this.#ask.any === 0) return this.#ask.resources;
-    const picked = await this.#pick();
-    return 'kind' in picked ? picked : picked.names;
   }
 
   /** Without a place, as somebody who does not wait. */

@@ -111,7 +111,7 @@ export class Attempts {
       resources,
       ttlMs,
       owner,
-      card: writeCard({ ...this.#ask, resources }, watch.startedWallMs, token),
+      card: writeCard(this.#ask, resources, watch.startedWallMs, token),
       seen: this.#seen,
     } as const;
     if (this.#marker === undefined && place === undefined && mode === 'exclusive')

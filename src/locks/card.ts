@@ -26,7 +26,8 @@ interface Written {
  * A token is the microsecond in which it was proposed unless a fence or a clock that ran ahead has moved it.
  */
 export function writeCard(
-  { resources, mode, ttlMs, labels }: AcquireAsk,
+  { mode, ttlMs, labels }: Pick<AcquireAsk, 'mode' | 'ttlMs' | 'labels'>,
+  resources: readonly string[],
   acquireTimeMs: number,
   token: Token,
 ): string {

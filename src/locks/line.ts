@@ -196,6 +196,7 @@ export class Line {
    * make the next proposals unacceptable.
    */
   handOver(resources: readonly string[], token: Token): void {
+    if (this.#places.count === 0) return;
     const plausible = Number(token) <= this.#quorum.tickets.nowMicros() + tokenLeadMicros;
     for (const resource of resources) {
       for (const waiter of this.#places.leading(resource, limits.sharedAtOnce)) {

@@ -21,7 +21,7 @@ function holder(card: string, resource = 'r'): NodeHolder {
 }
 
 test('of the usual lease only the ttl is written; its token tells when it was asked for', () => {
-  const card = writeCard(asking({ ttlMs: 5000 }), PROPOSED_MS, TOKEN);
+  const card = writeCard(asking({ ttlMs: 5000 }), ['r'], PROPOSED_MS, TOKEN);
   expect(card).toBe('{"t":5000}');
   expect(readCard(holder(card))).toEqual({
     resources: ['r'],
@@ -37,7 +37,7 @@ test.each([
   ['a second after', PROPOSED_MS + 1000],
   ['a millisecond before', PROPOSED_MS - 1],
 ])('a token that was moved from the time of the request, here %s, does not tell it', (_, acquireTimeMs) => {
-  const card = writeCard(asking(), acquireTimeMs, TOKEN);
+  const card = writeCard(asking(), ['r'], acquireTimeMs, TOKEN);
   expect(readCard(holder(card)).acquireTimeMs).toBe(Math.round(acquireTimeMs));
 });
 
@@ -48,7 +48,7 @@ test.each([
   { resources: ['a', 'b'], mode: 'shared', labels: { a: '', b: '2' } },
 ] as const)('what is unusual is written: %o', (changes) => {
   const ask = asking(changes);
-  const card = writeCard(ask, PROPOSED_MS, TOKEN);
+  const card = writeCard(ask, ask.resources, PROPOSED_MS, TOKEN);
   expect(readCard(holder(card, ask.resources[0]))).toEqual({
     resources: ask.resources,
     mode: ask.mode,
