@@ -39,7 +39,8 @@ local function hold_plainly(name, number, ttl, from, till, put)
     's', expiry_after(ttl) .. char((slot + 1) % RING) .. TAKEN .. put,
     slot_name(slot), HELD .. sub(put, from, till) .. '\31')
   if type(wrote) == 'table' then return full(wrote) end
-  loaded[name] = nil
+  -- Only if it is there: to set what is not would make room for it.
+  if loaded[name] then loaded[name] = nil end
   return 'h'
 end
 
@@ -57,7 +58,7 @@ local function release_plainly(name, number, value)
     slot_name(slot), RELEASED .. sub(stored, before + from, before + till) .. '\31')
   -- A full node must still let go: the long way knows how.
   if type(wrote) == 'table' then return nil end
-  loaded[name] = nil
+  if loaded[name] then loaded[name] = nil end
   return 'R'
 end
 
