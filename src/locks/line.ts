@@ -115,7 +115,10 @@ export class Line {
     );
     if (!covered) return false;
     this.#late.push(waiter);
-    this.#lateTimer ??= this.#quorum.clock.after(JOIN_LATE_MS, () => this.#joinLate());
+    this.#lateTimer ??= this.#quorum.clock.after(JOIN_LATE_MS, () => {
+      this.#lateTimer = undefined;
+      this.#joinLate();
+    });
     return true;
   }
 
@@ -247,8 +250,6 @@ export class Line {
     this.#late = this.#late.filter((waiter) => !due.includes(waiter));
     if (this.#late.length === 0) {
       this.#lateTimer?.cancel();
-      this.#lateTimer = undefined;
-    } else if (resources === undefined) {
       this.#lateTimer = undefined;
     }
     const nodes = [...this.#quorum.nodeIds.keys()];

@@ -55,11 +55,16 @@ describe('two callers with one request_id', () => {
   async function waitingAt(desk: Desk, caller?: Leaver): Promise<{ answer: ReturnType<Desk['acquire']> }> {
     const before = await scene.places(NAME);
     const answer = desk.acquire(NAME, ask, caller);
-    await until(`${desk.cluster.replica} has told every node of the place`, async () =>
-      (await scene.places(NAME)).every(
+    let early: Awaited<typeof answer> | undefined;
+    void answer.then((said) => {
+      early = said;
+    });
+    await until(`${desk.cluster.replica} has told every node of the place`, async () => {
+      if (early !== undefined) throw new Error(`it does not wait: ${told(early)}`);
+      return (await scene.places(NAME)).every(
         (place, node) => place !== before[node] && place.includes(desk.cluster.replica),
-      ),
-    );
+      );
+    });
     return { answer };
   }
 
@@ -89,10 +94,10 @@ describe('two callers with one request_id', () => {
   }
 
   test.each([
-    ['at two replicas', [0, 1], 60_000],
+    ['at two replicas', [0, 1], 15_000],
     ['at two replicas that have told of their places again', [0, 1], 600],
-    ['at one replica', [0, 0], 60_000],
-    ['one of them at the replica of the release', [0, 2], 60_000],
+    ['at one replica', [0, 0], 15_000],
+    ['one of them at the replica of the release', [0, 2], 15_000],
   ] as const)('who wait %s end with the same lease, one of them replayed', (_, at, livenessMs) =>
     both(at, livenessMs),
   );
