@@ -21,6 +21,14 @@ const JITTER_MS = 16;
 
 type Ended = Lease | Busy | Refusal;
 
+type Standing = Pick<LineView, 'position' | 'length'>;
+
+/** `names` is undefined when too few are obtainable. */
+interface Picked extends Standing {
+  readonly names: readonly string[] | undefined;
+  readonly holders: readonly NodeHolder[];
+}
+
 export interface Counter {
   readonly quorum: Quorum;
   readonly random: Random;
@@ -67,7 +75,7 @@ class Acquisition {
       if (this.#ask.any > 0) {
         const picked = await this.#pick();
         if ('kind' in picked) return picked;
-        if (picked.names === undefined) return this.#busy(picked.holders);
+        if (picked.names === undefined) return this.#busy(picked.holders, { line: picked });
         resources = picked.names;
       }
       const ordered = this.#splits > SPLITS_BEFORE_ORDER;
@@ -244,9 +252,7 @@ class Acquisition {
   }
 
   /** Of the resources that would do, enough that a look shows to be obtainable at a majority. */
-  async #pick(): Promise<
-    { readonly names: readonly string[] | undefined; readonly holders: readonly NodeHolder[] } | Refusal
-  > {
+  async #pick(): Promise<Picked | Refusal> {
     const { resources, any, mode } = this.#ask;
     const looks = await Promise.all(
       resources.map((resource) => this.#quorum.votes.all({ kind: 'look', resource, history: 0, line: 1 })),
@@ -267,7 +273,9 @@ class Acquisition {
     const holders = views
       .flat()
       .flatMap((view) => [...(view?.holder === undefined ? [] : [view.holder]), ...(view?.readers ?? [])]);
-    return { names: names.length >= any ? names.slice(0, any) : undefined, holders: distinct(holders) };
+    const length = Math.max(0, ...views.flat().map((view) => view?.line?.length ?? 0));
+    const enough = names.length >= any ? names.slice(0, any) : undefined;
+    return { names: enough, holders: distinct(holders), position: 0, length };
   }
 
   #jitter(): Promise<void> {
@@ -277,7 +285,7 @@ class Acquisition {
 
   #busy(
     holders: readonly NodeHolder[],
-    { line, waitElapsed = false }: { line?: LineView | undefined; waitElapsed?: boolean } = {},
+    { line, waitElapsed = false }: { line?: Standing | undefined; waitElapsed?: boolean } = {},
   ): Busy {
     const nowMs = this.#quorum.clock.wallMicros() / 1000;
     return {

@@ -18,6 +18,7 @@ import type { Answer, LineView, Place } from '../nodes/node.ts';
 import { type Answers, lineOf } from '../quorum/ballot.ts';
 import type { Quorum } from '../quorum/quorum.ts';
 import type { Timer } from '../std/clock.ts';
+import { Keeper } from './keeper.ts';
 import { LOOK_MS, Lookout } from './lookout.ts';
 import { goesBefore, Places } from './places.ts';
 import { majorityEndsMs } from './sight.ts';
@@ -34,8 +35,6 @@ export interface LineSettings {
 export type PlaceAsk = Pick<Place, 'id' | 'priority' | 'owner' | 'mode' | 'any' | 'resources'>;
 
 const JOIN_LATE_MS = 50;
-/** Places are taken anew so often within their liveness: two messages in a row may be lost. */
-const REFRESHES = 3;
 
 const draining: Refusal = refuse('DRAINING', 'this replica is shutting down: ask another one', {
   retryAfterMs: 1000,
@@ -47,10 +46,10 @@ export class Line {
   readonly #probe: Probe;
   readonly #places = new Places();
   readonly #lookout: Lookout;
+  readonly #keeper: Keeper;
   readonly #untangling = new Set<Waiter>();
   #late: Waiter[] = [];
   #lateTimer: Timer | undefined;
-  #refreshTimer: Timer | undefined;
   #draining = false;
 
   constructor(quorum: Quorum, settings: LineSettings, probe: Probe) {
@@ -58,6 +57,13 @@ export class Line {
     this.#settings = settings;
     this.#probe = probe;
     this.#lookout = new Lookout(quorum, this.#places, (waiter) => this.#callIfReady(waiter));
+    this.#keeper = new Keeper(
+      quorum,
+      this.#places,
+      this.#lookout,
+      settings.livenessMs,
+      (waiter, node, answer) => this.#placed(waiter, node, answer),
+    );
     quorum.wakeups.onWake = (node, { resource, id, fence }) => {
       const waiter = this.#places.byId(id);
       if (waiter !== undefined) this.#ready(resource, waiter, fence, node);
@@ -96,7 +102,7 @@ export class Line {
     if (repeatable) this.#quorum.undo.forgiveLeave(ask.id);
     for (const resource of this.#places.add(waiter)) this.#lookout.lookAfter(resource, LOOK_MS);
     this.#probe.waiters(this.#places.count);
-    this.#refreshTimer ??= this.#quorum.clock.after(livenessMs / REFRESHES, () => this.#refresh());
+    this.#keeper.start();
     return waiter;
   }
 
@@ -155,16 +161,19 @@ export class Line {
   rejoin(waiter: Waiter, nodes: readonly number[]): void {
     if (nodes.length > 0) waiter.joined = true;
     for (const index of nodes) {
-      const heard = (answer: Answer): void => {
-        if (answer.kind === 'queued') {
-          this.#hear(waiter, index, answer.line);
-          if (answer.line.tangled) void this.#untangle(waiter);
-          this.#callIfReady(waiter);
-        } else if (answer.kind === 'crowded') {
-          waiter.end({ kind: 'refused', refusal: this.crowded() });
-        }
-      };
-      this.#post(index, { kind: 'join', place: waiter.place }, heard);
+      this.#post(index, { kind: 'join', place: waiter.place }, (answer) =>
+        this.#placed(waiter, index, answer),
+      );
+    }
+  }
+
+  #placed(waiter: Waiter, node: number, answer: Answer): void {
+    if (answer.kind === 'queued') {
+      this.#hear(waiter, node, answer.line);
+      if (answer.line.tangled) void this.#untangle(waiter);
+      this.#callIfReady(waiter);
+    } else if (answer.kind === 'crowded') {
+      waiter.end({ kind: 'refused', refusal: this.crowded() });
     }
   }
 
@@ -254,20 +263,6 @@ export class Line {
     }
     const nodes = [...this.#quorum.nodeIds.keys()];
     for (const waiter of due) if (waiter.state === 'queued') this.rejoin(waiter, nodes);
-  }
-
-  /** Places are kept only while a majority can be reached: one that is cut off must not stand in others' way. */
-  #refresh(): void {
-    this.#refreshTimer = undefined;
-    if (this.#places.count === 0) return;
-    const nodes = [...this.#quorum.nodeIds.keys()];
-    for (const waiter of this.#places.all()) {
-      const cutOff = waiter.place.resources.some((resource) => this.#lookout.isCutOff(resource));
-      if (waiter.joined && waiter.state === 'queued' && !cutOff) this.rejoin(waiter, nodes);
-    }
-    this.#refreshTimer = this.#quorum.clock.after(this.#settings.livenessMs / REFRESHES, () =>
-      this.#refresh(),
-    );
   }
 
   /** Whether its wait is part of a cycle; of each cycle the youngest gives way. */

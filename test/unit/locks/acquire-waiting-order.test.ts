@@ -22,6 +22,20 @@ async function queued(ttlMs = 10_000) {
   return { world, a, b, c, lease, first };
 }
 
+test('of many who wait a few at a time keep their places, so that no node owes too many answers', async () => {
+  const { world, b } = await queued();
+  for (let at = 0; at < 300; at += 1) new Wait(b, { owner: `w${at}` });
+  await world.pass(100);
+  const before = b.count('join')[0]!;
+  world.fate = (_, __, op) => (op.kind === 'join' ? 'later' : 'now');
+  await world.pass(2000);
+  expect(b.count('join')[0]! - before).toBe(256);
+  world.fate = () => 'now';
+  await world.deliverAll();
+  await world.pass(1);
+  expect(b.count('join')[0]! - before).toBe(301);
+});
+
 describe('a newcomer behind one who waits at its replica', () => {
   test('sends nothing for 50 ms, and then joins', async () => {
     const { world, b } = await queued();
