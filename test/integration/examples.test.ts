@@ -167,7 +167,19 @@ describe.skipIf(session !== '')(`the grpcurl session of examples/grpcurl.md${ses
   const ask = (method: string, request: object): Promise<Ended> =>
     call('-d', JSON.stringify(request), address, `holdfast.v1.${method}`);
 
-  test('lists, describes, acquires, meets Busy, renews, releases, and decodes an error', async (context) => {
+  /** In line behind itself and behind another one, and where one of several is free. */
+  async function waits(asks: typeof ask, held: { owner: string; resources: string[] }): Promise<void> {
+    const late = { resources: held.resources, owner: 'late', wait: '0.3s' };
+    const elapsed = JSON.parse((await asks('LockService/Acquire', late)).out);
+    expect(elapsed.busy).toMatchObject({ wait_elapsed: true, position: 1, queue_length: 1 });
+    const cycle = await asks('LockService/Acquire', { ...late, owner: held.owner });
+    expect(cycle.err).toContain(`DEADLOCK: this wait would never end: ${held.owner} -> `);
+    const several = { resources: [...held.resources, 'gpu/2'], any: 1, owner: 'late', wait: '5s', ttl: '1s' };
+    const picked = JSON.parse((await asks('LockService/Acquire', several)).out);
+    expect(picked.lease.resources).toEqual(['gpu/2']);
+  }
+
+  test('lists, describes, acquires, meets Busy, waits, renews, releases, and decodes an error', async (context) => {
     if (grpcurl === '') context.skip('grpcurl could not be installed by go');
 
     expect((await call(address, 'list')).out.split('\n')).toEqual(
@@ -198,6 +210,8 @@ describe.skipIf(session !== '')(`the grpcurl session of examples/grpcurl.md${ses
       last_token: granted.lease.fencing_token,
     });
     expect(shown.nodes).toHaveLength(3);
+
+    await waits(ask, granted.lease);
 
     const lease = { lease_id: granted.lease.lease_id };
     const renewed = JSON.parse((await ask('LockService/Heartbeat', { ...lease, progress: 'epoch 3' })).out);
