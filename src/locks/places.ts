@@ -43,9 +43,13 @@ export class Places {
     return fresh;
   }
 
-  /** Another waiter of the same id may have come meanwhile: only this very one goes. Answers the rows that are empty now. */
+  /** Another call of the same request may wait under its id: only this very one goes. Answers the rows that are empty now. */
   remove(waiter: Waiter): string[] {
-    if (this.#byId.get(waiter.place.id) === waiter) this.#byId.delete(waiter.place.id);
+    if (this.#byId.get(waiter.place.id) === waiter) {
+      const twin = waiter.repeatable ? this.#twinOf(waiter) : undefined;
+      if (twin === undefined) this.#byId.delete(waiter.place.id);
+      else this.#byId.set(waiter.place.id, twin);
+    }
     return waiter.place.resources.filter((resource) => {
       const row = this.#rows.get(resource);
       const at = row?.indexOf(waiter) ?? -1;
@@ -54,6 +58,11 @@ export class Places {
       this.#rows.delete(resource);
       return true;
     });
+  }
+
+  #twinOf(waiter: Waiter): Waiter | undefined {
+    const { id, resources } = waiter.place;
+    return this.row(resources[0]!).find((other) => other !== waiter && other.place.id === id);
   }
 
   /** Its place has moved: an earlier one was kept. */

@@ -56,7 +56,8 @@ export class Waiter {
   readonly attempts = new Set<string>();
   /** What most nodes last said of the line. */
   line: LineView | undefined;
-  readonly #repeatable: boolean;
+  /** Another call of the same request may be served, and this one then has its lease as well. */
+  readonly repeatable: boolean;
   /** For what reasons it has asked again already. */
   readonly #askedAgain = new Set<string>();
   readonly #majority: number;
@@ -69,10 +70,9 @@ export class Waiter {
   #end: WaitEnd | undefined;
   #called: ((call: Call) => void) | undefined;
 
-  /** `repeatable`: another call of the same request may be served, and this one then has its lease as well. */
   constructor(place: Place, nodes: number, majority: number, repeatable = false) {
     this.place = place;
-    this.#repeatable = repeatable;
+    this.repeatable = repeatable;
     this.#nodes = nodes;
     this.#majority = majority;
     this.#preference = place.any === 0 ? place.resources : preference(place.owner, place.resources);
@@ -146,7 +146,7 @@ export class Waiter {
    * true if it did.
    */
   askAgain(reason: string): boolean {
-    if (!this.#repeatable || this.#askedAgain.has(reason) || this.#state !== 'queued') return false;
+    if (!this.repeatable || this.#askedAgain.has(reason) || this.#state !== 'queued') return false;
     this.#askedAgain.add(reason);
     const { any, resources } = this.place;
     return this.call(this.#preference.slice(0, any || resources.length));

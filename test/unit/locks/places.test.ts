@@ -114,3 +114,16 @@ describe('who leads', () => {
     );
   });
 });
+
+test('when the later of two calls of one request goes, the earlier one has its name again', () => {
+  const places = new Places();
+  const twin = (): Waiter => new Waiter(placed({ id: 'same', order: 1, ticket: 1 }), 3, 2, true);
+  const [first, second] = [twin(), twin()];
+  places.add(first);
+  places.add(second);
+  expect(places.byId('same')).toBe(second);
+  places.remove(second);
+  expect([places.byId('same') === first, places.count]).toEqual([true, 1]);
+  places.remove(first);
+  expect([places.byId('same'), places.count]).toEqual([undefined, 0]);
+});
