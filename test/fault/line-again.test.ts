@@ -1,10 +1,12 @@
 /** A waiting request that is repeated, with its request_id, elsewhere: one place in line, and one lease. */
+
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { leaseRefOf } from '../../src/domain/lease.ts';
+import { Leaver } from '../harness/asking.ts';
 import { type Desk, granted } from '../harness/desk.ts';
 import { refusal } from '../harness/rpc-client.ts';
 import { inspected, Scene } from '../harness/scene.ts';
-import { Leaver, told } from '../harness/turns.ts';
+import { told } from '../harness/turns.ts';
 import { until } from '../harness/until.ts';
 
 const NAME = 'gpu/0';

@@ -1,9 +1,11 @@
 /** Who has left the line stays gone: a node that missed it for a moment hears of it as soon as it can be reached. */
+
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Leaver } from '../harness/asking.ts';
 import type { Desk } from '../harness/desk.ts';
 import { type Link, linksTo } from '../harness/link.ts';
 import { Scene } from '../harness/scene.ts';
-import { FOREVER_MS, Leaver, Turns } from '../harness/turns.ts';
+import { FOREVER_MS, Turns } from '../harness/turns.ts';
 import { until } from '../harness/until.ts';
 
 const NAME = 'gpu/0';

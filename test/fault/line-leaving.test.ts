@@ -1,9 +1,11 @@
 /** Who stops waiting, by itself, by its deadline or by a cut connection, stands nowhere and holds nothing. */
+
 import { status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemRandom } from '../../src/std/random.ts';
+import { Leaver } from '../harness/asking.ts';
 import { inspected, Scene } from '../harness/scene.ts';
-import { FOREVER_MS, Leaver } from '../harness/turns.ts';
+import { FOREVER_MS } from '../harness/turns.ts';
 import { repeat, until } from '../harness/until.ts';
 
 const NAME = 'gpu/0';

@@ -31,3 +31,24 @@ export function asking(changes: Partial<AcquireAsk> = {}): AcquireAsk {
     ...changes,
   };
 }
+
+/** A caller who can go. */
+export class Leaver implements Caller {
+  readonly principal = '';
+  readonly #acts = new Set<() => void>();
+  #gone = false;
+
+  gone(): boolean {
+    return this.#gone;
+  }
+
+  whenGone(act: () => void): () => void {
+    this.#acts.add(act);
+    return () => this.#acts.delete(act);
+  }
+
+  go(): void {
+    this.#gone = true;
+    for (const act of this.#acts) act();
+  }
+}

@@ -10,27 +10,6 @@ import type { RpcClient } from './rpc-client.ts';
 /** Longer than any test: whoever is answered Busy was forgotten. */
 export const FOREVER_MS = 50_000;
 
-/** A caller who can go. */
-export class Leaver implements Caller {
-  readonly principal = '';
-  readonly #acts = new Set<() => void>();
-  #gone = false;
-
-  gone(): boolean {
-    return this.#gone;
-  }
-
-  whenGone(act: () => void): () => void {
-    this.#acts.add(act);
-    return () => this.#acts.delete(act);
-  }
-
-  go(): void {
-    this.#gone = true;
-    for (const act of this.#acts) act();
-  }
-}
-
 /** Time as it is, but what is due only after `limitMs` never comes: no probes, no sweeps, no looks. */
 export function withoutTimersOf(limitMs: number): Clock {
   const never: Timer = { cancel: () => {} };

@@ -1,13 +1,11 @@
 /** What a watch tells when nobody acts: leases that run out, leases that lost their majority, and nodes that die. */
-import { Client, credentials } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Event__Output } from '../../src/edge/gen/holdfast/v1/Event.ts';
 import type { WatchRequest } from '../../src/edge/gen/holdfast/v1/WatchRequest.ts';
-import type { WatchResponse__Output } from '../../src/edge/gen/holdfast/v1/WatchResponse.ts';
 import { Nodes } from '../harness/nodes.ts';
 import { bootstrapped, expireMs, type Lease, refusal, span, TestReplica } from '../harness/replica.ts';
 import { repeat, until } from '../harness/until.ts';
-import { contract } from '../unit/edge/harness.ts';
+import { WatchReader, wordOf } from '../harness/watching.ts';
 
 /** Within which the end of a lease is told. */
 const TOLD_WITHIN_MS = 1000;
@@ -29,32 +27,12 @@ afterEach(async () => {
   await nodes?.close();
 });
 
-const wordOf = ({ type }: Event__Output): string => type.replace('EVENT_TYPE_', '').toLowerCase();
-
 /** One watch of a replica, standing. */
-class Reader {
-  readonly events: Event__Output[] = [];
-  missed = 0;
-  close: () => void = () => {};
-
-  static async at({ replica }: TestReplica, request: WatchRequest): Promise<Reader> {
+class Reader extends WatchReader {
+  static at(replica: TestReplica, request: WatchRequest): Promise<Reader> {
     const reader = new Reader();
     readers.push(reader);
-    const client = new Client(replica.addresses[0]!, credentials.createInsecure());
-    const { path, requestSerialize, responseDeserialize } = contract.locks.Watch;
-    const body = request as never;
-    const call = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, body, {});
-    call.on('data', ({ events, missed }: WatchResponse__Output) => {
-      reader.events.push(...events);
-      reader.missed += missed;
-    });
-    call.on('error', () => {});
-    reader.close = () => {
-      call.cancel();
-      client.close();
-    };
-    await new Promise((resolve) => call.once('metadata', resolve));
-    return reader;
+    return reader.open(replica, request);
   }
 
   /** What was told of one lease, or of everything. */

@@ -1,13 +1,10 @@
 /** Watch over real lock nodes: one replica tells what happens at another, each step once, and votes that came to nothing never. */
-import { Client, credentials } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Event__Output } from '../../src/edge/gen/holdfast/v1/Event.ts';
 import type { WatchRequest } from '../../src/edge/gen/holdfast/v1/WatchRequest.ts';
-import type { WatchResponse__Output } from '../../src/edge/gen/holdfast/v1/WatchResponse.ts';
 import { Nodes } from '../harness/nodes.ts';
 import { bootstrapped, span, TestReplica } from '../harness/replica.ts';
 import { repeat, until } from '../harness/until.ts';
-import { contract } from '../unit/edge/harness.ts';
+import { WatchReader, wordOf } from '../harness/watching.ts';
 
 let nodes: Nodes;
 let here: TestReplica;
@@ -23,32 +20,10 @@ afterAll(async () => {
   await nodes?.close();
 });
 
-const wordOf = ({ type }: Event__Output): string => type.replace('EVENT_TYPE_', '').toLowerCase();
-
 /** One watch of a replica, standing. */
-class Reader {
-  readonly events: Event__Output[] = [];
-  close: () => void = () => {};
-
-  static async at({ replica }: TestReplica, request: WatchRequest): Promise<Reader> {
-    const reader = new Reader();
-    const client = new Client(replica.addresses[0]!, credentials.createInsecure());
-    const { path, requestSerialize, responseDeserialize } = contract.locks.Watch;
-    const call = client.makeServerStreamRequest(
-      path,
-      requestSerialize,
-      responseDeserialize,
-      request as never,
-      {},
-    );
-    call.on('data', ({ events }: WatchResponse__Output) => reader.events.push(...events));
-    call.on('error', () => {});
-    reader.close = () => {
-      call.cancel();
-      client.close();
-    };
-    await new Promise((resolve) => call.once('metadata', resolve));
-    return reader;
+class Reader extends WatchReader {
+  static at(replica: TestReplica, request: WatchRequest): Promise<Reader> {
+    return new Reader().open(replica, request);
   }
 
   /** `TYPE OWNER` of what was told of `resource`. */

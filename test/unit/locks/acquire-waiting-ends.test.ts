@@ -1,8 +1,8 @@
 /** How a wait ends without a lease, and that it leaves nothing behind: elapsed, gone, crowded, draining. */
 import { describe, expect, test } from 'vitest';
 import type { NodeOp } from '../../../src/nodes/node.ts';
-import { usualWaiting } from '../../harness/asking.ts';
-import { type Fate, Guest, leaseOf, placed, quiet, Wait, World } from './world.ts';
+import { Leaver, usualWaiting } from '../../harness/asking.ts';
+import { type Fate, leaseOf, placed, quiet, Wait, World } from './world.ts';
 
 const ALL = [0, 1, 2];
 const everywhere = (...owners: string[]): string[][] => ALL.map(() => owners);
@@ -92,7 +92,7 @@ describe('elapsed', () => {
 describe('gone', () => {
   test('leaves the lines of all that it wanted', async () => {
     const { world, b } = await held();
-    const guest = new Guest();
+    const guest = new Leaver();
     const wait = new Wait(b, { owner: 'fickle', resources: ['r', 'q'] }, guest);
     await quiet();
     expect([world.line(1, 'r'), world.line(1, 'q')]).toEqual([['fickle'], ['fickle']]);
@@ -105,7 +105,7 @@ describe('gone', () => {
 
   test('while its vote is out gives the grant that raced with it back', async () => {
     const { world, a, b, lease } = await held();
-    const guest = new Guest();
+    const guest = new Leaver();
     const wait = new Wait(b, { owner: 'fickle' }, guest);
     const next = new Wait(world.replica('c'), { owner: 'next' });
     await quiet();
@@ -125,7 +125,7 @@ describe('gone', () => {
 
   test('of a request that was repeated at the same replica leaves the repeat its place', async () => {
     const { world, b, c } = await held();
-    const guest = new Guest();
+    const guest = new Leaver();
     new Wait(b, { owner: 'again', requestId: 'same' }, guest);
     await world.advance(1);
     const repeat = new Wait(b, { owner: 'again', requestId: 'same' });

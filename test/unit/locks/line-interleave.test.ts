@@ -5,8 +5,8 @@ import type { Lease, Mode } from '../../../src/domain/lease.ts';
 import { conflict } from '../../../src/locks/cycle.ts';
 import type { Rules } from '../../../src/nodes/memory-record.ts';
 import { majorityOf } from '../../../src/quorum/ballot.ts';
-import { usualWaiting } from '../../harness/asking.ts';
-import { Guest, type Message, quiet, type Replica, World } from './world.ts';
+import { Leaver, usualWaiting } from '../../harness/asking.ts';
+import { type Message, quiet, type Replica, World } from './world.ts';
 
 const RUNS = 200;
 const TTL_MS = 3000;
@@ -29,7 +29,7 @@ interface Wish {
 class Visit {
   readonly wish: Wish;
   readonly owner: string;
-  readonly guest = new Guest();
+  readonly guest = new Leaver();
   readonly replica: Replica;
   /** By its arrival; what it stands with may be a few microseconds more. */
   readonly order: number;

@@ -49,27 +49,6 @@ export interface Message {
 
 const TIMEOUT: Answer = { kind: 'silent', why: 'timeout', detail: 'no answer' };
 
-/** A caller that goes when a test says so. */
-export class Guest implements Caller {
-  readonly principal = '';
-  readonly #acts = new Set<() => void>();
-  #gone = false;
-
-  gone(): boolean {
-    return this.#gone;
-  }
-
-  whenGone(act: () => void): () => void {
-    this.#acts.add(act);
-    return () => this.#acts.delete(act);
-  }
-
-  go(): void {
-    this.#gone = true;
-    for (const act of this.#acts) act();
-  }
-}
-
 /** A place in line where a test cares for little of it. */
 export function placed(changes: Partial<Place> = {}): Place {
   const { ticket = 100 } = changes;
