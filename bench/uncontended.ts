@@ -1,13 +1,10 @@
 /** Does the waiting line cost anybody who does not have to wait? The same pairs on free locks, without and with a wait. */
-import { parseLeaseId } from '../src/domain/lease.ts';
-import type { Caller, Locks } from '../src/locks/locks.ts';
 import { pause, systemClock } from '../src/std/clock.ts';
-import { asking } from '../test/harness/asking.ts';
 import { BatchWatch } from './lib/counts.ts';
 import { counted, type Pair, timed } from './lib/load.ts';
 import { fixed, type Gate, gate, heading, judge, say, table } from './lib/report.ts';
 import { type Servers, startServers } from './lib/servers.ts';
-import { openOurs } from './lib/sides.ts';
+import { openOurs, ourPair } from './lib/sides.ts';
 import {
   cpuPer,
   type Duel,
@@ -23,7 +20,6 @@ import {
 
 const NODES = 3;
 const IN_FLIGHT = 64;
-const TTL_MS = 30_000;
 const WAIT_MS = 10_000;
 const LEAST = 0.9;
 /** One after the other, so that each operation is a script of its own. */
@@ -33,23 +29,6 @@ const TOGETHER_PAIRS = 150;
 const PROBES_PER_SECOND = 4;
 /** Votes that the majority did not wait for. */
 const SETTLE_MS = 100;
-
-/** Stays until it is answered. */
-const SOMEBODY: Caller = { principal: '', gone: () => false, whenGone: () => () => {} };
-
-/** As `ourPair`, but with a wait. */
-function pairOf(locks: Locks, waitMs: number): Pair {
-  return async (loop) => {
-    const resource = `uncontended/${loop}`;
-    const ask = asking({ resources: [resource], owner: resource, ttlMs: TTL_MS, waitMs });
-    const granted = await locks.acquire(ask, SOMEBODY);
-    if (granted.kind !== 'lease') throw new Error(`acquire ${resource}: ${granted.kind}`);
-    // The id travels as text, as it does to a client and back.
-    const released = await locks.release({ lease: parseLeaseId(granted.leaseId)!, reason: '' });
-    if (released.kind !== 'released' || !released.released)
-      throw new Error(`release ${resource}: ${released.kind}`);
-  };
-}
 
 /** What so many pairs took, over all nodes. */
 interface Cost {
@@ -149,8 +128,8 @@ export async function run(): Promise<boolean> {
   const watch = new BatchWatch();
   const ours = await openOurs(servers, NODES, watch.probe);
   try {
-    const plain = pairOf(ours.locks, 0);
-    const waiting = pairOf(ours.locks, WAIT_MS);
+    const plain = ourPair(ours.locks);
+    const waiting = ourPair(ours.locks, WAIT_MS);
     const gates = await costGates(servers, watch, plain, waiting);
     gates.push(await ratioGate(servers, plain, waiting));
     say();

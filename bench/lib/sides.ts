@@ -50,9 +50,9 @@ export async function openOurs(servers: Servers, count: number, probe: Probe): P
   return { quorum, locks, stop: () => cluster.stop() };
 }
 
-export async function hold(locks: Locks, resource: string): Promise<string> {
+export async function hold(locks: Locks, resource: string, waitMs = 0): Promise<string> {
   const answer = await locks.acquire(
-    asking({ resources: [resource], owner: resource, ttlMs: TTL_MS }),
+    asking({ resources: [resource], owner: resource, ttlMs: TTL_MS, waitMs }),
     stays,
   );
   if (answer.kind !== 'lease') throw new Error(`acquire ${resource}: ${JSON.stringify(answer)}`);
@@ -60,9 +60,9 @@ export async function hold(locks: Locks, resource: string): Promise<string> {
 }
 
 /** The id travels as text, as it does to a client and back. */
-export function ourPair(locks: Locks): Pair {
+export function ourPair(locks: Locks, waitMs = 0): Pair {
   return async (loop) => {
-    const leaseId = await hold(locks, `bench/${loop}`);
+    const leaseId = await hold(locks, `bench/${loop}`, waitMs);
     const answer = await locks.release({ lease: parseLeaseId(leaseId)!, reason: '' });
     if (answer.kind !== 'released' || !answer.released) throw new Error(`release: ${JSON.stringify(answer)}`);
   };

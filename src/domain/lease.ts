@@ -8,6 +8,11 @@ import { TOKEN_MAX, type Token } from './token.ts';
 
 export type Mode = 'exclusive' | 'shared';
 
+/** Two modes conflict unless both are shared. */
+export function conflict(one: Mode, other: Mode): boolean {
+  return one === 'exclusive' || other === 'exclusive';
+}
+
 /** What a holder was promised; times are wall-clock milliseconds since the Unix epoch. */
 export interface Lease {
   readonly kind: 'lease';

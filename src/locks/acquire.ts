@@ -13,6 +13,7 @@ import { viewOf } from './card.ts';
 import type { Line } from './line.ts';
 import type { AcquireAsk, Busy, Caller } from './locks.ts';
 import { obtainableAt, preference } from './sight.ts';
+import { holdersIn } from './views.ts';
 import type { Call, WaitEnd, Waiter } from './waiter.ts';
 
 /** After so many split votes the nodes are asked one after the other: attempts then meet at the first node. */
@@ -270,9 +271,7 @@ class Acquisition {
       ),
     );
     const names = preference(this.#ask.owner, resources).filter((name) => free.has(name));
-    const holders = views
-      .flat()
-      .flatMap((view) => [...(view?.holder === undefined ? [] : [view.holder]), ...(view?.readers ?? [])]);
+    const holders = views.flat().flatMap(holdersIn);
     const length = Math.max(0, ...views.flat().map((view) => view?.line?.length ?? 0));
     const enough = names.length >= any ? names.slice(0, any) : undefined;
     return { names: enough, holders: distinct(holders), position: 0, length };

@@ -4,7 +4,7 @@
  * Pure: tested by enumeration and against a simulation; tangle.ts gathers the picture from the nodes. What is not in
  * the picture stands in nobody's way, so that ignorance never makes a deadlock.
  */
-import type { Mode } from '../domain/lease.ts';
+import { conflict, type Mode } from '../domain/lease.ts';
 import { type Refusal, refuse } from '../domain/refusals.ts';
 
 /** One wait: of all its resources, or of any so many of them. A place in line is one. */
@@ -64,10 +64,6 @@ interface Stand {
 }
 
 type Graph = ReadonlyMap<string, Stand>;
-
-export function conflict(a: Mode, b: Mode): boolean {
-  return a === 'exclusive' || b === 'exclusive';
-}
 
 /**
  * An owner goes on when all its waits do, so behind a holder are its owner's waits. A live waiter keeps even a free

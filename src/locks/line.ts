@@ -70,10 +70,6 @@ export class Line {
     };
   }
 
-  get waiting(): number {
-    return this.#places.count;
-  }
-
   /** Nobody waits here for any of these: whether somebody does elsewhere, only the nodes know. */
   isClear(resources: readonly string[]): boolean {
     return resources.every((resource) => this.#places.row(resource).length === 0);
@@ -161,9 +157,8 @@ export class Line {
   rejoin(waiter: Waiter, nodes: readonly number[]): void {
     if (nodes.length > 0) waiter.joined = true;
     for (const index of nodes) {
-      this.#post(index, { kind: 'join', place: waiter.place }, (answer) =>
-        this.#placed(waiter, index, answer),
-      );
+      const asked = this.#quorum.votes.nodes[index]!.ask({ kind: 'join', place: waiter.place });
+      void asked.then((answer) => this.#placed(waiter, index, answer));
     }
   }
 
@@ -275,11 +270,5 @@ export class Line {
     );
     if (found?.victim !== true || waiter.askAgain('a cycle')) return;
     waiter.end({ kind: 'refused', refusal: found.refusal } satisfies WaitEnd);
-  }
-
-  #post(index: number, op: Parameters<Quorum['votes']['all']>[0], heard: (answer: Answer) => void): void {
-    const node = this.#quorum.votes.nodes[index]!;
-    if (node.post === undefined) void node.ask(op).then(heard);
-    else node.post(op, heard);
   }
 }

@@ -1,10 +1,11 @@
 /** Looks after resources that somebody waits for here: when the holder's time is up, and once a second for what was lost. */
 import { limits } from '../domain/limits.ts';
-import type { NodeHolder, NodeView } from '../nodes/node.ts';
+import type { NodeView } from '../nodes/node.ts';
 import type { Quorum } from '../quorum/quorum.ts';
 import type { Timer } from '../std/clock.ts';
 import type { Places } from './places.ts';
 import { majorityEndsMs, obtainableAt } from './sight.ts';
+import { holdersIn, type Look } from './views.ts';
 import type { Waiter } from './waiter.ts';
 
 export const LOOK_MS = 1000;
@@ -67,7 +68,7 @@ export class Lookout {
   }
 }
 
-function weigh(resource: string, waiter: Waiter, views: readonly (NodeView | null | undefined)[]): void {
+function weigh(resource: string, waiter: Waiter, views: readonly Look[]): void {
   views.forEach((view, node) => {
     if (view === undefined) return;
     waiter.mark(resource, node, obtainableAt(view, waiter.place));
@@ -77,10 +78,6 @@ function weigh(resource: string, waiter: Waiter, views: readonly (NodeView | nul
       if (ours) waiter.askAgain(holder.leaseRef);
     }
   });
-}
-
-function holdersIn(view: NodeView | null): readonly NodeHolder[] {
-  return [...(view?.holder === undefined ? [] : [view.holder]), ...(view?.readers ?? [])];
 }
 
 /** When the last holder of a view ends. */

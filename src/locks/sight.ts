@@ -1,7 +1,7 @@
 /** What a look tells somebody who waits, or wants to: whether it could have a resource, and when that may change. Pure. */
 import { hash } from 'node:crypto';
+import { conflict } from '../domain/lease.ts';
 import type { NodeView, Place } from '../nodes/node.ts';
-import { conflict } from './cycle.ts';
 import { goesBefore } from './places.ts';
 
 /** Would this node let `who` hold the resource? Whoever has no place yet comes after all that wait. */

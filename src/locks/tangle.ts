@@ -5,10 +5,11 @@
  * than one step. The steps look at different times, between which an owner may let go and then wait; but what they saw
  * and the last look sees again was there together.
  */
+import { conflict } from '../domain/lease.ts';
 import type { Refusal } from '../domain/refusals.ts';
 import type { NodeHolder, NodeView } from '../nodes/node.ts';
 import type { Quorum } from '../quorum/quorum.ts';
-import { type Claims, conflict, deadlock, type Hold, type Picture, verdictOn, type Wait } from './cycle.ts';
+import { type Claims, deadlock, type Hold, type Picture, verdictOn, type Wait } from './cycle.ts';
 import type { Look } from './views.ts';
 
 /** Besides the resources of the place itself. */

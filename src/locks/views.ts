@@ -15,8 +15,8 @@ export interface Standing {
 }
 
 /**
- * HELD: a majority of all nodes hold one lease, or each of several shared ones. FREE: no lease could have a majority even with every silent
- * node. Anything else cannot be told.
+ * HELD: a majority of all nodes hold one lease, or each of several shared ones. FREE: no lease could have a majority
+ * even with every silent node. Anything else cannot be told.
  */
 export function standingOf(looks: readonly Look[], majority: number): Standing {
   const silent = looks.filter((look) => look === undefined).length;
@@ -35,7 +35,7 @@ export function standingOf(looks: readonly Look[], majority: number): Standing {
   return { state: 'unknown', holders: [...byRef.values()].map((holders) => holders[0]!) };
 }
 
-function holdersIn(look: Look): readonly NodeHolder[] {
+export function holdersIn(look: Look): readonly NodeHolder[] {
   if (look === undefined || look === null) return [];
   return look.holder === undefined ? (look.readers ?? []) : [look.holder, ...(look.readers ?? [])];
 }

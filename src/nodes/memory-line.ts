@@ -1,9 +1,9 @@
 /** The waiting line of a memory node: JOIN, LEAVE, WAITS, SETTLE, step 3 and what a line shows (line.ts). */
-import type { Mode } from '../domain/lease.ts';
+import { conflict, type Mode } from '../domain/lease.ts';
 import { NO_TOKEN } from '../domain/token.ts';
 import type { JoinOp, LeaveOp, LineView, NodeLine, NodeWaiter, Place, SettleOp, WaitsOp } from './line.ts';
 import type { Told } from './memory-news.ts';
-import { announce, conflict, expire, holdersIn, shownInTheWay, type Turn } from './memory-record.ts';
+import { announce, expire, holdersIn, shownInTheWay, type Turn } from './memory-record.ts';
 import { byBytes, isAhead, type LineEntry, type ResourceRecord, type Waiter } from './memory-store.ts';
 import type { Answer, HoldOp, NodeHolder } from './node.ts';
 

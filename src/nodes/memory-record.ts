@@ -91,11 +91,6 @@ export function holdersIn(record: ResourceRecord | undefined): readonly Holder[]
   return record.holder === undefined ? record.readers : [record.holder, ...record.readers];
 }
 
-/** Two modes conflict unless both are shared. */
-export function conflict(one: Mode, other: Mode): boolean {
-  return one === 'exclusive' || other === 'exclusive';
-}
-
 /** Exactly `value`: another attempt of the same lease is somebody else. */
 export function holderBy(turn: Turn, resource: string, value: string): Holder | undefined {
   const holders = holdersIn(turn.store.record(resource));

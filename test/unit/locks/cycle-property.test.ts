@@ -1,7 +1,8 @@
 /** Deadlocks in random pictures, against a simulation of what their owners do. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { conflict, deadlocked, type Picture, verdictOn, type Wait } from '../../../src/locks/cycle.ts';
+import { conflict } from '../../../src/domain/lease.ts';
+import { deadlocked, type Picture, verdictOn, type Wait } from '../../../src/locks/cycle.ts';
 import { type Asked, pictureOf } from './pictures.ts';
 
 const NAMES = ['a', 'b', 'c', 'd', 'e'];

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Lease, Mode } from '../../../src/domain/lease.ts';
-import { conflict } from '../../../src/locks/cycle.ts';
+import { conflict } from '../../../src/domain/lease.ts';
 import type { Rules } from '../../../src/nodes/memory-record.ts';
 import { majorityOf } from '../../../src/quorum/ballot.ts';
 import { Leaver, usualWaiting } from '../../harness/asking.ts';
