@@ -31,6 +31,12 @@ export const limits = {
   /** Shared waiters of one replica that ask at once when a resource comes free for them; the rest follows in turn. */
   sharedAtOnce: 64,
   messageBytes: 1 << 20,
+  /** Operations in one message of a session. */
+  operationsPerMessage: 1024,
+  /** Operations of one session that are not answered yet, waits aside; beyond that nothing more is read from it. */
+  operationsPerSession: 8192,
+  /** Leases that one session keeps, and acquires of it that wait. */
+  leasesPerSession: 16_384,
 } as const;
 
 /** Lead: how far a proposed token may be ahead of a node's clock. */

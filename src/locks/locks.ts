@@ -1,6 +1,6 @@
 /** What a lock means to its callers: the questions that the edge may ask, and the answers, free of gRPC and Redis. */
 import type { Lease, LeaseName, Mode } from '../domain/lease.ts';
-import type { Refusal } from '../domain/refusals.ts';
+import type { LostWhy, Refusal } from '../domain/refusals.ts';
 import type { Token } from '../domain/token.ts';
 
 /** Who asks, and whether anybody still listens for the answer. */
@@ -11,6 +11,16 @@ export interface Caller {
   gone(): boolean;
   /** Calls `act` once when the caller goes; the result takes that back. Only those who wait ask for it. */
   whenGone(act: () => void): () => void;
+  /** Present if the caller wants to hear where it stands while it waits. Must not throw. */
+  readonly queued?: (queued: Queued) => void;
+}
+
+/** Where a caller stands that waits; told anew when it changes. */
+export interface Queued {
+  /** From 1; of several resources, the worst. */
+  readonly position: number;
+  readonly queueLength: number;
+  readonly holders: readonly HolderView[];
 }
 
 /** A checked Acquire; durations in milliseconds. */
@@ -18,6 +28,7 @@ export interface AcquireAsk {
   readonly resources: readonly string[];
   readonly owner: string;
   readonly ttlMs: number;
+  /** 0: do not wait. Infinity: until the caller is gone. */
   readonly waitMs: number;
   readonly mode: Mode;
   readonly any: number;
@@ -51,6 +62,57 @@ export interface HolderView {
   readonly expireTimeMs: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly progress: string;
+}
+
+/** Somebody of higher priority has waited for a while for what a lease holds. */
+export interface Asker {
+  readonly owner: string;
+  readonly priority: number;
+  readonly waitedMs: number;
+}
+
+/** The lease with its new times, and who would like to have it. */
+export interface Renewed {
+  readonly kind: 'renewed';
+  readonly lease: Lease;
+  readonly asker: Asker | undefined;
+}
+
+/** How a stream ended that kept leases: what then becomes of them. */
+export type StreamEnd =
+  /** By the client: they are released, now or after the grace. */
+  | 'closed'
+  /** Nobody knows whether the client lives: the promise stands until it expires, and nobody renews it. */
+  | 'silent'
+  /** By this replica, which shuts down: they stay, to be resumed elsewhere. */
+  | 'drained';
+
+/** A lease that a stream has lost; final. */
+export interface Loss {
+  readonly reason: LostWhy;
+  readonly leaseRef: string;
+  readonly token: Token;
+  /** For people. */
+  readonly detail: string;
+}
+
+/** What a stream hears of a lease that it keeps; none may throw or wait. Nothing is told after `lost` or `end`. */
+export interface KeptNews {
+  renewed(lease: Lease): void;
+  lost(loss: Loss): void;
+  /** Once for each who asks. */
+  yieldRequested(asker: Asker): void;
+}
+
+/**
+ * A lease that a stream keeps: renewed until `end`. On one stream the `expireTimeMs` of the grant and of its renewals
+ * are counted on one monotonic clock, so that their differences are true whatever the wall clock does.
+ */
+export interface Kept {
+  readonly kind: 'kept';
+  readonly lease: Lease;
+  /** Once; `graceMs` matters to `closed` only. A lease that another stream has resumed is left alone. */
+  end(how: StreamEnd, graceMs: number): void;
 }
 
 export interface Busy {
@@ -160,7 +222,11 @@ export interface Watcher {
 
 export interface Locks {
   acquire(ask: AcquireAsk, caller: Caller): Promise<Lease | Busy | Refusal>;
-  heartbeat(ask: HeartbeatAsk): Promise<Lease | Refusal>;
+  /** As `acquire`, and keeps what it grants, also when a repeated request meets its lease again. */
+  hold(ask: AcquireAsk, caller: Caller, news: KeptNews): Promise<Kept | Busy | Refusal>;
+  /** Takes a lease over from whatever stream kept it: same lease, same token; that stream's end no longer touches it. */
+  resume(lease: LeaseName, caller: Caller, news: KeptNews): Promise<Kept | Refusal>;
+  heartbeat(ask: HeartbeatAsk): Promise<Renewed | Refusal>;
   release(ask: ReleaseAsk): Promise<{ readonly kind: 'released'; readonly released: boolean } | Refusal>;
   /**
    * Takes back a grant that its caller never heard of (G4): as if it had not been made, so that a repeat of the
@@ -177,4 +243,6 @@ export interface Locks {
   watch(ask: WatchAsk, watcher: Watcher): Promise<() => void>;
   /** Answers everybody who waits with DRAINING; places in line stay for their liveness, so that a repeat finds them. */
   drain(): void;
+  /** How many leases streams keep here. */
+  readonly keptCount: number;
 }

@@ -77,7 +77,10 @@ export type Answer =
       readonly holder: NodeHolder;
       readonly markerKey: string;
       readonly markerDigest: string;
+      /** Somebody stands in line for one of its resources. */
+      readonly waited: boolean;
     }
+  | { readonly kind: 'bound'; readonly binding: number }
   | { readonly kind: 'missing'; readonly why: LostWhy }
   | { readonly kind: 'released'; readonly matched: boolean }
   | { readonly kind: 'forced'; readonly value: string; readonly holder: NodeHolder | null }

@@ -171,6 +171,8 @@ export interface Ears {
   readonly replica: string;
   wake(wake: Wake): void;
   news(news: News): void;
+  /** FORCED: a FORCE ended this lease; told to everybody who listens, whether or not somebody watches. May be lost. */
+  forced(leaseRef: string): void;
   /** What was told since the last word may have been missed. */
   missed(): void;
 }

@@ -97,9 +97,12 @@ export interface Marker {
 /**
  * RENEW (first half of Heartbeat): never an acquire. Exactly `value` holds every resource: each expiry becomes
  * max(expiry, now + ttl), progress (if given) is replaced, event `renewed` (which replaces a newest event that
- * is `renewed`) -> extended(holder of the first resource). Otherwise nothing changes
- * -> missing(why), why being read from the newest event of this leaseRef in the first resource's history:
- * released, forced or undone (told as released), expired, otherwise unknown.
+ * is `renewed`) -> extended(holder of the first resource; waited: whether one of the lines has an entry). Otherwise
+ * nothing changes -> missing(why), why being read from the newest event of this leaseRef in the first resource's
+ * history: released, forced or undone (told as released), expired, otherwise unknown.
+ * With a `binding`: one that is older than that of any of its holders (with `binds`: older or equal) changes nothing
+ * -> bound(the newest binding of these holders); else it becomes the binding of all of them. So each binding above 0
+ * is given by each node to one resumer, and whoever lost the lease to a newer one keeps it alive no more.
  */
 export interface RenewOp {
   readonly kind: 'renew';
@@ -109,6 +112,10 @@ export interface RenewOp {
   readonly resources: readonly string[];
   readonly ttlMs: number;
   readonly progress?: string;
+  /** Of the stream that keeps it; absent: whoever knows the lease may renew it. */
+  readonly binding?: number;
+  /** Takes the lease over with this `binding`. */
+  readonly binds?: boolean;
 }
 
 /**
@@ -166,7 +173,8 @@ export type ClosedWhy = 'released' | 'forced' | 'undone';
 /**
  * FORCE: the holder of `resource` (the exclusive one or the reader with the lowest value, or the one with `leaseRef`
  * when that is not empty) loses everything named in its card's `resources` that it holds here, as RELEASE does on a
- * match, with why `forced`. -> forced(the holder before, with its value; null when nothing matched).
+ * match, with why `forced`. -> forced(the holder before, with its value; null when nothing matched). Told as FORCED
+ * (line.ts) if it matched.
  */
 export interface ForceOp {
   readonly kind: 'force';
