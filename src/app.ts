@@ -177,6 +177,7 @@ function openEdge(
   store: Store,
   { probe, metrics, tracing }: Insight,
 ): Promise<Edge> {
+  const { yieldAfterMs } = settings;
   const quorum = makeQuorum({
     nodes: store.nodes,
     clock: hooks.clock ?? systemClock,
@@ -187,7 +188,7 @@ function openEdge(
     replica: store.replica,
   });
   return startEdge({
-    locks: makeLocks({ quorum, random: systemRandom, probe, waiting: waitingOf(settings) }),
+    locks: makeLocks({ quorum, random: systemRandom, probe, waiting: waitingOf(settings), yieldAfterMs }),
     settings,
     addresses: settings.listen.map(formatAddress),
     keepalive: { timeMs: settings.keepaliveTimeMs, timeoutMs: settings.keepaliveTimeoutMs },

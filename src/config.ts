@@ -42,6 +42,7 @@ export interface Settings {
   readonly workers: number;
   readonly clockSkewMs: number;
   readonly priorityStepMs: number;
+  readonly yieldAfterMs: number;
   readonly allowInsecure: boolean;
   readonly tracing: TracingSettings;
 }

@@ -233,6 +233,15 @@ export const table = {
     0,
     H,
   ),
+  yieldAfterMs: duration(
+    {
+      name: 'HOLDFAST_YIELD_AFTER',
+      fallback: '5s',
+      meaning: 'how long a waiter of higher priority waits before the holder is asked to yield',
+    },
+    0,
+    H,
+  ),
   allowInsecure: toggle({
     name: 'HOLDFAST_ALLOW_INSECURE',
     meaning: 'listen beyond loopback and unix sockets although callers are not authenticated',

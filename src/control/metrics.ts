@@ -30,6 +30,7 @@ export interface Metrics {
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 const WAIT_SECONDS = [0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
+const HELD_SECONDS = [0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 14_400, 86_400];
 const BATCH_SIZES = [1, 2, 4, 8, 16, 32, 64, 128];
 
 /** What is exported before anything has happened: a missing series and a series at 0 look different to an alert. */
@@ -44,9 +45,11 @@ const OPERATIONS: Readonly<Record<string, readonly Outcome[]>> = {
   watch: ['refused'],
   // A grant whose caller had left, returned.
   give_back: ['released', 'gone', 'refused'],
+  // A lease that another stream kept, taken over.
+  resume: ['renewed', 'refused'],
 };
 const METHODS = [
-  ...['Acquire', 'Heartbeat', 'Release', 'Inspect', 'List', 'CheckToken'].map(
+  ...['Acquire', 'Heartbeat', 'Release', 'Inspect', 'List', 'CheckToken', 'Hold', 'Session'].map(
     (rpc) => `holdfast.v1.LockService/${rpc}`,
   ),
   ...['ForceRelease', 'Status'].map((rpc) => `holdfast.v1.AdminService/${rpc}`),
@@ -93,6 +96,12 @@ function families() {
       BATCH_SIZES,
     ),
     waiters: new Numbers('gauge', 'holdfast_waiters', 'Callers that wait in line here.'),
+    kept: new Numbers('gauge', 'holdfast_kept_leases', 'Leases that streams (Hold, Session) keep here.'),
+    heldSeconds: new Histograms(
+      'holdfast_held_seconds',
+      'How long streams kept their leases.',
+      HELD_SECONDS,
+    ),
     nodeState: new Numbers('gauge', 'holdfast_node_state', '1 for the state it is in, else 0.', [
       'node',
       'state',
@@ -204,6 +213,12 @@ function recorder(all: Families, nodes: readonly string[]): Metrics['probe'] {
     },
     waited(ms) {
       all.waitSeconds.of().observe(ms / 1000);
+    },
+    kept(count) {
+      all.kept.of().value = count;
+    },
+    held(ms) {
+      all.heldSeconds.of().observe(ms / 1000);
     },
     vote(_op, node, answer) {
       all.votes.of(node, answer).value += 1;

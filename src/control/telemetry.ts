@@ -43,6 +43,8 @@ export function createTelemetry(
     vote: relay('vote'),
     waiters: relay('waiters'),
     waited: relay('waited'),
+    kept: relay('kept'),
+    held: relay('held'),
     batch: relay('batch'),
     nodeState: relay('nodeState'),
     undosOwed: relay('undosOwed'),

@@ -28,6 +28,8 @@ export const limits = {
   attempts: 8,
   /** Waiters of one resource that Inspect shows. */
   waitersShown: 1000,
+  /** How far into a line one looks for somebody who asks a holder to yield. */
+  askersSought: 64,
   /** Shared waiters of one replica that ask at once when a resource comes free for them; the rest follows in turn. */
   sharedAtOnce: 64,
   messageBytes: 1 << 20,

@@ -21,6 +21,10 @@ export interface Probe {
   waiters(count: number): void;
   /** A lease was granted after so long in line; 0 when it was had at once. */
   waited(ms: number): void;
+  /** How many leases streams keep at this replica. */
+  kept(count: number): void;
+  /** A stream's lease is over, or the stream is: it was kept for so long. */
+  held(ms: number): void;
   /** A batch of operations left for a node. */
   batch(node: string, operations: number): void;
   /** A node changed its state. */
@@ -40,6 +44,8 @@ export const silentProbe: Probe = {
   vote: nothing,
   waiters: nothing,
   waited: nothing,
+  kept: nothing,
+  held: nothing,
   batch: nothing,
   nodeState: nothing,
   undosOwed: nothing,

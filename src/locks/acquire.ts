@@ -111,14 +111,18 @@ class Acquisition {
     const agoMs = clock.monotonicMs() - this.#startedMs;
     const id = this.#attempts.requestKey ?? this.#random.bytes(12).toString('base64url');
     const repeatable = this.#attempts.requestKey !== undefined;
-    const waiter = this.#line.enter({ id, priority, owner, mode, any, resources }, agoMs, repeatable);
+    const place = { id, priority, owner, mode, any, resources };
+    const waiter = this.#line.enter(place, agoMs, repeatable, this.#caller.queued);
     if ('kind' in waiter) return waiter;
-    const timer = clock.after(Math.max(0, waitMs - agoMs), () => waiter.end({ kind: 'elapsed' }));
+    const timer =
+      waitMs === Infinity
+        ? undefined
+        : clock.after(Math.max(0, waitMs - agoMs), () => waiter.end({ kind: 'elapsed' }));
     const listening = this.#caller.whenGone(() => waiter.end({ kind: 'gone' }));
     try {
       return await this.#stand(waiter, first);
     } finally {
-      timer.cancel();
+      timer?.cancel();
       listening();
       this.#line.exit(waiter);
     }

@@ -10,6 +10,7 @@ interface Card {
   readonly ttlMs: number;
   readonly acquireTimeMs: number;
   readonly labels: Readonly<Record<string, string>>;
+  readonly priority: number;
 }
 
 /** A card as it is stored. Nodes read the `resources` of it, nothing else. */
@@ -19,6 +20,8 @@ interface Written {
   readonly resources?: readonly string[];
   readonly mode?: Mode;
   readonly labels?: Readonly<Record<string, string>>;
+  /** Absent: 0. */
+  readonly p?: number;
 }
 
 /**
@@ -26,12 +29,13 @@ interface Written {
  * A token is the microsecond in which it was proposed unless a fence or a clock that ran ahead has moved it.
  */
 export function writeCard(
-  { mode, ttlMs, labels }: Pick<AcquireAsk, 'mode' | 'ttlMs' | 'labels'>,
+  { mode, ttlMs, labels, priority }: Pick<AcquireAsk, 'mode' | 'ttlMs' | 'labels' | 'priority'>,
   resources: readonly string[],
   acquireTimeMs: number,
   token: Token,
 ): string {
-  if (resources.length === 1 && mode === 'exclusive' && isEmpty(labels) && tellsTime(token, acquireTimeMs)) {
+  const plain = resources.length === 1 && mode === 'exclusive' && priority === 0 && isEmpty(labels);
+  if (plain && tellsTime(token, acquireTimeMs)) {
     return `{"t":${ttlMs}}`;
   }
   const written: Written = {
@@ -40,6 +44,7 @@ export function writeCard(
     ...(resources.length === 1 ? {} : { resources }),
     ...(mode === 'exclusive' ? {} : { mode }),
     ...(isEmpty(labels) ? {} : { labels }),
+    ...(priority === 0 ? {} : { p: priority }),
   };
   return JSON.stringify(written);
 }
@@ -61,6 +66,7 @@ export function readCard({ card, resource, token }: NodeHolder): Card {
     ttlMs: written.t ?? 0,
     acquireTimeMs: written.a ?? Math.floor(Number(token) / 1000),
     labels: written.labels ?? {},
+    priority: written.p ?? 0,
   };
 }
 

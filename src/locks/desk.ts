@@ -3,12 +3,15 @@ import { formatLeaseId } from '../domain/lease.ts';
 import type { Outcome, Probe } from '../domain/probe.ts';
 import type { Refusal } from '../domain/refusals.ts';
 import type { Quorum } from '../quorum/quorum.ts';
+import { assert } from '../std/assert.ts';
 import type { Random } from '../std/random.ts';
 import { acquire } from './acquire.ts';
+import { askerFor } from './asker.ts';
 import { heartbeat } from './heartbeat.ts';
+import { Holds } from './holds.ts';
 import { checkToken, inspect, list } from './inspect.ts';
 import { Line, type LineSettings } from './line.ts';
-import type { Locks, ReleaseAsk } from './locks.ts';
+import type { HeartbeatAsk, Locks, ReleaseAsk, Renewed } from './locks.ts';
 import { forceRelease, giveBack, release } from './release.ts';
 import { Watches } from './watch.ts';
 
@@ -17,12 +20,23 @@ export interface DeskOptions {
   readonly random: Random;
   readonly probe: Probe;
   readonly waiting: LineSettings;
+  /** How long somebody of higher priority waits before a holder is asked to yield; 5 s unless said. */
+  readonly yieldAfterMs?: number;
 }
+
+const YIELD_AFTER_MS = 5000;
 
 type Answered = { readonly kind: string } | Refusal;
 
-export function makeLocks({ quorum, random, probe, waiting }: DeskOptions): Locks {
+export function makeLocks({
+  quorum,
+  random,
+  probe,
+  waiting,
+  yieldAfterMs = YIELD_AFTER_MS,
+}: DeskOptions): Locks {
   const line = new Line(quorum, waiting, probe);
+  const holds = new Holds({ quorum, random, probe, line, yieldAfterMs });
   const watches = new Watches(quorum);
   const counter = { quorum, random, line, probe };
 
@@ -48,16 +62,33 @@ export function makeLocks({ quorum, random, probe, waiting }: DeskOptions): Lock
     return released;
   }
 
+  async function renew(ask: HeartbeatAsk): Promise<Renewed | Refusal> {
+    const answer = await heartbeat(quorum, ask, formatLeaseId(ask.lease));
+    if (answer.kind === 'refusal') return answer;
+    assert(answer.kind === 'extension', 'only a stream names its binding');
+    const { lease, priority, waited } = answer;
+    const asker = waited ? await askerFor(quorum, lease, priority, yieldAfterMs) : undefined;
+    return { kind: 'renewed', lease, asker };
+  }
+
+  const taken = ({ kind }: { readonly kind: string }): Outcome => (kind === 'lease' ? 'granted' : 'busy');
+
   return {
-    acquire: (ask, caller) =>
-      told('acquire', ({ kind }) => (kind === 'lease' ? 'granted' : 'busy'), acquire(counter, ask, caller)),
-    heartbeat: (ask) => told('heartbeat', () => 'renewed', heartbeat(quorum, ask, formatLeaseId(ask.lease))),
+    acquire: (ask, caller) => told('acquire', taken, acquire(counter, ask, caller)),
+    async hold(ask, caller, news) {
+      const answer = await told('acquire', taken, acquire(counter, ask, caller));
+      return answer.kind === 'lease' ? holds.take(answer, caller, news) : answer;
+    },
+    resume: (lease, news) => told('resume', () => 'renewed', holds.resume(lease, news)),
+    heartbeat: (ask) => told('heartbeat', () => 'renewed', renew(ask)),
     async release(ask) {
+      const tell = holds.letGo(ask.lease.value);
       const answer = await told(
         'release',
         (ended) => ('released' in ended && ended.released ? 'released' : 'gone'),
         handOver(ask),
       );
+      tell?.();
       if (answer.kind === 'released' && !answer.released) probe.ownershipViolation('release');
       return answer;
     },
@@ -74,5 +105,8 @@ export function makeLocks({ quorum, random, probe, waiting }: DeskOptions): Lock
     forceRelease: (ask) => told('force_release', () => 'forced', forceRelease(quorum, ask)),
     watch: (ask, watcher) => watches.watch(ask, watcher),
     drain: () => line.drain(),
+    get keptCount() {
+      return holds.count;
+    },
   };
 }

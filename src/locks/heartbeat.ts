@@ -10,6 +10,31 @@ import type { HeartbeatAsk } from './locks.ts';
 
 type Extended = Extract<Answer, { kind: 'extended' }>;
 
+/** A Heartbeat, or the renewal by a stream that keeps the lease. */
+export interface Renewal extends HeartbeatAsk {
+  /** Of the stream; absent: whoever knows the lease may renew it. */
+  readonly binding?: number;
+  /** Takes the lease over from whatever stream has an older binding. */
+  readonly binds?: boolean;
+}
+
+export interface Extension {
+  readonly kind: 'extension';
+  readonly lease: Lease;
+  /** How long the lease is good for, counted from the moment before this was asked. */
+  readonly promisedMs: number;
+  /** Of the holder; 0 where the nodes do not remember it. */
+  readonly priority: number;
+  /** Somebody stands in line for one of its resources. */
+  readonly waited: boolean;
+}
+
+/** Another stream has the lease now, by this binding. */
+export interface Bound {
+  readonly kind: 'bound';
+  readonly binding: number;
+}
+
 /** What the nodes that lacked the lease made of the repair. */
 interface Repaired {
   readonly keptMs: readonly number[];
@@ -22,9 +47,9 @@ const isFor = (answer: Answer): boolean => answer.kind === 'extended';
 
 export async function heartbeat(
   quorum: Quorum,
-  ask: HeartbeatAsk,
+  ask: Renewal,
   leaseId: string,
-): Promise<Lease | Refusal> {
+): Promise<Extension | Bound | Refusal> {
   const watch = new Stopwatch(quorum.clock);
   const { lease } = ask;
   const ttlMs = ask.ttlMs ?? lease.ttlMs;
@@ -36,9 +61,13 @@ export async function heartbeat(
     resources: lease.resources,
     ttlMs,
     ...(ask.progress === '' ? {} : { progress: ask.progress }),
+    ...(ask.binding === undefined ? {} : { binding: ask.binding }),
+    ...(ask.binds === true ? { binds: true } : {}),
   };
   const ballot = await quorum.votes.vote(op, isFor);
   if (!ballot.carried) await ballot.complete;
+  const bound = boundBy(ballot.answers, quorum.majority, ask);
+  if (bound !== undefined) return bound;
   const match = ballot.answers.find((answer): answer is Extended => answer?.kind === 'extended');
   if (match === undefined) return nobodyMatched(quorum, ballot.answers);
 
@@ -47,16 +76,34 @@ export async function heartbeat(
   const repaired = ballot.carried ? NOTHING : await repairs;
   const backed = backedMs([...extensions(ballot.answers), ...repaired.keptMs], quorum.majority);
   if (leftMs(backed, watch.elapsedMs()) > 0) {
-    return leaseOf(match.holder, {
-      leaseId,
-      ttlMs,
-      expireTimeMs: watch.startedWallMs + leftMs(backed, 0),
-      replayed: false,
-    });
+    const promisedMs = leftMs(backed, 0);
+    const expireTimeMs = watch.startedWallMs + promisedMs;
+    return {
+      kind: 'extension',
+      lease: leaseOf(match.holder, { leaseId, ttlMs, expireTimeMs, replayed: false }),
+      promisedMs,
+      priority: readCard(match.holder).priority,
+      waited: ballot.answers.some((answer) => answer?.kind === 'extended' && answer.waited),
+    };
   }
   const refusal = notBacked(quorum, ballot.answers, repaired);
   if (refusal.reason === 'LEASE_LOST') announceLoss(quorum, match, op);
   return refusal;
+}
+
+/**
+ * A majority has heard of a newer stream; or, for one that would take the lease over, any node has: it then needs a
+ * binding that no node has given yet.
+ */
+function boundBy(
+  replies: readonly (Reply | undefined)[],
+  majority: number,
+  { binds }: Renewal,
+): Bound | undefined {
+  const bindings = replies.flatMap((reply) => (reply?.kind === 'bound' ? [reply.binding] : []));
+  const enough = binds === true ? 1 : majority;
+  const taken = binds === true && replies.filter((reply) => reply?.kind === 'extended').length >= majority;
+  return bindings.length < enough || taken ? undefined : { kind: 'bound', binding: Math.max(...bindings) };
 }
 
 /** To whoever watches: no node knows alone that a lease has no majority any more. */
@@ -72,7 +119,7 @@ function extensions(replies: readonly (Reply | undefined)[]): number[] {
 /** Sent only after a match, which proves the lease genuine; how long each node that holds it again will keep it. */
 async function repair(
   quorum: Quorum,
-  { lease, progress }: HeartbeatAsk,
+  { lease, progress, binding = 0 }: Renewal,
   match: Extended,
   renewal: RenewOp,
   replies: readonly (Reply | undefined)[],
@@ -92,7 +139,7 @@ async function repair(
     ttlMs,
     owner: match.holder.owner,
     card: match.holder.card,
-    binding: match.holder.binding,
+    binding: Math.max(binding, match.holder.binding),
     progress: progress === '' ? match.holder.progress : progress,
     ...(match.markerKey === '' ? {} : { marker: { key: match.markerKey, digest: match.markerDigest } }),
   };

@@ -18,7 +18,10 @@ import type { Answer, LineView, Place } from '../nodes/node.ts';
 import { type Answers, lineOf } from '../quorum/ballot.ts';
 import type { Quorum } from '../quorum/quorum.ts';
 import type { Timer } from '../std/clock.ts';
+import { Audience } from './audience.ts';
+import { viewOf } from './card.ts';
 import { Keeper } from './keeper.ts';
+import type { Queued } from './locks.ts';
 import { LOOK_MS, Lookout } from './lookout.ts';
 import { goesBefore, Places } from './places.ts';
 import { majorityEndsMs } from './sight.ts';
@@ -35,6 +38,8 @@ export interface LineSettings {
 export type PlaceAsk = Pick<Place, 'id' | 'priority' | 'owner' | 'mode' | 'any' | 'resources'>;
 
 const JOIN_LATE_MS = 50;
+/** Whoever wants to hear its place hears soon that somebody ahead has gone; not each time, where many go a second. */
+const TELL_MS = 250;
 
 const draining: Refusal = refuse('DRAINING', 'this replica is shutting down: ask another one', {
   retryAfterMs: 1000,
@@ -76,7 +81,12 @@ export class Line {
   }
 
   /** A new waiter that came `agoMs` ago, ASKING; `exit` must follow. */
-  enter(ask: PlaceAsk, agoMs: number, repeatable: boolean): Waiter | Refusal {
+  enter(
+    ask: PlaceAsk,
+    agoMs: number,
+    repeatable: boolean,
+    queued?: (queued: Queued) => void,
+  ): Waiter | Refusal {
     if (this.#draining) return draining;
     const { livenessMs, priorityStepMs, maxWaiters, maxWaitersPerResource } = this.#settings;
     if (this.#places.count >= maxWaiters) {
@@ -95,6 +105,7 @@ export class Line {
       most: maxWaitersPerResource,
     };
     const waiter = new Waiter(place, this.#quorum.size, this.#quorum.majority, repeatable);
+    if (queued !== undefined) waiter.audience = new Audience(ask.resources, queued);
     if (repeatable) this.#quorum.undo.forgiveLeave(ask.id);
     for (const resource of this.#places.add(waiter)) this.#lookout.lookAfter(resource, LOOK_MS);
     this.#probe.waiters(this.#places.count);
@@ -135,13 +146,17 @@ export class Line {
     waiter.line = lineOf(answers) ?? waiter.line;
     if (waiter.line?.tangled === true) void this.#untangle(waiter);
     this.#callIfReady(waiter);
+    this.#announce(waiter);
   }
 
   /** Whoever stands in its way may be gone by then. */
   expect(waiter: Waiter, answers: Answers): void {
-    const ends = answers.flatMap((answer) =>
-      answer?.kind === 'conflict' ? [Math.max(...answer.holders.map((holder) => holder.remainingMs))] : [],
-    );
+    const ends: number[] = [];
+    for (const answer of answers) {
+      if (answer?.kind !== 'conflict') continue;
+      ends.push(Math.max(...answer.holders.map((holder) => holder.remainingMs)));
+      waiter.inTheWay = answer.holders;
+    }
     const endsMs = majorityEndsMs(ends, this.#quorum.majority);
     for (const resource of waiter.place.resources) this.#lookout.lookAfter(resource, endsMs);
   }
@@ -167,9 +182,22 @@ export class Line {
       this.#hear(waiter, node, answer.line);
       if (answer.line.tangled) void this.#untangle(waiter);
       this.#callIfReady(waiter);
+      this.#announce(waiter);
     } else if (answer.kind === 'crowded') {
       waiter.end({ kind: 'refused', refusal: this.crowded() });
     }
+  }
+
+  /** At once where it is known who is in the way; else a look will tell. */
+  #announce({ state, audience, line, inTheWay, place }: Waiter): void {
+    if (audience === undefined || audience.told || state !== 'queued') return;
+    if (line === undefined || inTheWay.length === 0) {
+      for (const resource of place.resources) this.#lookout.lookAfter(resource, TELL_MS);
+      return;
+    }
+    const nowMs = this.#quorum.clock.wallMicros() / 1000;
+    const { position, length: queueLength } = line;
+    audience.begin({ position, queueLength, holders: inTheWay.map((holder) => viewOf(holder, nowMs)) });
   }
 
   crowded(): Refusal {
@@ -195,6 +223,10 @@ export class Line {
     this.#late = this.#late.filter((other) => other !== waiter);
     for (const resource of this.#places.remove(waiter)) this.#lookout.forget(resource);
     this.#probe.waiters(this.#places.count);
+    for (const resource of waiter.place.resources) {
+      const heard = this.#places.row(resource)[0]?.audience !== undefined;
+      if (heard) this.#lookout.lookAfter(resource, TELL_MS);
+    }
   }
 
   /**

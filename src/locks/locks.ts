@@ -225,7 +225,7 @@ export interface Locks {
   /** As `acquire`, and keeps what it grants, also when a repeated request meets its lease again. */
   hold(ask: AcquireAsk, caller: Caller, news: KeptNews): Promise<Kept | Busy | Refusal>;
   /** Takes a lease over from whatever stream kept it: same lease, same token; that stream's end no longer touches it. */
-  resume(lease: LeaseName, caller: Caller, news: KeptNews): Promise<Kept | Refusal>;
+  resume(lease: LeaseName, news: KeptNews): Promise<Kept | Refusal>;
   heartbeat(ask: HeartbeatAsk): Promise<Renewed | Refusal>;
   release(ask: ReleaseAsk): Promise<{ readonly kind: 'released'; readonly released: boolean } | Refusal>;
   /**

@@ -3,9 +3,10 @@ import { limits } from '../domain/limits.ts';
 import type { NodeView } from '../nodes/node.ts';
 import type { Quorum } from '../quorum/quorum.ts';
 import type { Timer } from '../std/clock.ts';
+import { viewOf } from './card.ts';
 import type { Places } from './places.ts';
 import { majorityEndsMs, obtainableAt } from './sight.ts';
-import { holdersIn, type Look } from './views.ts';
+import { holdersIn, type Look, lengthOf, rankedIn, standingOf } from './views.ts';
 import type { Waiter } from './waiter.ts';
 
 export const LOOK_MS = 1000;
@@ -13,6 +14,8 @@ export const LOOK_MS = 1000;
 const ROUNDING_MS = 1;
 /** How much of a node's line a look asks for: whoever stands behind these is not next. */
 const FIRST_IN_LINE = 8;
+/** The same where somebody wants to hear its place; whoever stands further back hears what its last refresh told. */
+const PLACES_TOLD = 128;
 
 export class Lookout {
   readonly #quorum: Quorum;
@@ -54,17 +57,34 @@ export class Lookout {
   /** A read: a timed look never votes. */
   async #look(resource: string): Promise<void> {
     this.#looks.delete(resource);
-    const answers = await this.#quorum.votes.all({ kind: 'look', resource, history: 0, line: FIRST_IN_LINE });
+    const heard = this.#places.row(resource).some(({ audience }) => audience !== undefined);
+    const line = heard ? PLACES_TOLD : FIRST_IN_LINE;
+    const answers = await this.#quorum.votes.all({ kind: 'look', resource, history: 0, line });
     if (this.#places.row(resource).length === 0) return;
     const views = answers.map((answer) => (answer.kind === 'seen' ? answer.view : undefined));
     const seen = views.filter((view) => view !== undefined);
     if (seen.length < this.#quorum.majority) this.#cutOff.add(resource);
-    else this.#cutOff.delete(resource);
+    else {
+      this.#cutOff.delete(resource);
+      if (heard) this.#tell(resource, views);
+    }
     for (const waiter of this.#places.leading(resource, limits.sharedAtOnce)) {
       weigh(resource, waiter, views);
       this.#onSeen(waiter);
     }
     this.lookAfter(resource, majorityEndsMs(seen.map(endOf), this.#quorum.majority));
+  }
+
+  #tell(resource: string, views: readonly Look[]): void {
+    const { majority, clock } = this.#quorum;
+    const nowMs = clock.wallMicros() / 1000;
+    const ranks = new Map(rankedIn(views, majority).map(({ id }, index) => [id, index + 1]));
+    const holders = standingOf(views, majority).holders.map((holder) => viewOf(holder, nowMs));
+    const queueLength = lengthOf(views);
+    for (const { audience, place, line } of this.#places.row(resource)) {
+      const position = ranks.get(place.id) ?? line?.position ?? 0;
+      audience?.see(resource, { position, queueLength: Math.max(queueLength, position), holders });
+    }
   }
 }
 

@@ -27,9 +27,15 @@ export function endOf(
   return { kind: 'release', secret, token, value, resources, why, reason, closing, seen: NO_TOKEN };
 }
 
-export async function release(quorum: Quorum, { lease, reason }: ReleaseAsk): Promise<Released | Refusal> {
+/** With a `binding`, the end of the stream that has it: it does nothing where a newer stream has the lease. */
+export async function release(
+  quorum: Quorum,
+  { lease, reason }: ReleaseAsk,
+  binding?: number,
+): Promise<Released | Refusal> {
   // Until one node has matched, the id may be forged, and a forged id must move no fence.
-  const op = endOf(lease, 'released', reason, false);
+  const end = endOf(lease, 'released', reason, false);
+  const op: ReleaseOp = binding === undefined ? end : { ...end, binding };
   const ballot = await quorum.votes.tell(op, executed);
   if (!ballot.answers.some(matched)) await ballot.complete;
   const genuine = ballot.answers.some(matched);
@@ -44,7 +50,9 @@ export async function release(quorum: Quorum, { lease, reason }: ReleaseAsk): Pr
  */
 function finish(quorum: Quorum, op: ReleaseOp, replies: readonly (Reply | undefined)[]): void {
   if (replies.every(matched)) return;
-  const genuine = replies.some(matched);
+  const matches = replies.filter(matched).length;
+  // Where most nodes know a newer stream, the lease lives on, and must find no door shut where it is repaired.
+  const genuine = op.binding === undefined ? matches > 0 : matches >= quorum.majority;
   const closing: ReleaseOp = genuine ? { ...op, closing: true } : op;
   const unmatched = replies.flatMap((reply, index) => (executed(reply) && !matched(reply) ? [index] : []));
   if (genuine && unmatched.length > 0) void quorum.undo.send(closing, unmatched);

@@ -139,7 +139,7 @@ export function lengthOf(looks: readonly Look[]): number {
 }
 
 /** Those who stand in line at a majority of all nodes, in the order in which they will be served. */
-export function waitersOf(looks: readonly Look[], majority: number): WaiterView[] {
+export function rankedIn(looks: readonly Look[], majority: number): NodeWaiter[] {
   const seen = new Map<string, { readonly waiter: NodeWaiter; nodes: number }>();
   for (const waiter of looks.flatMap((look) => look?.line?.waiters ?? [])) {
     const known = seen.get(waiter.id);
@@ -149,12 +149,15 @@ export function waitersOf(looks: readonly Look[], majority: number): WaiterView[
   return [...seen.values()]
     .filter(({ nodes }) => nodes >= majority)
     .map(({ waiter }) => waiter)
-    .sort((a, b) => (goesBefore(a, b) ? -1 : 1))
-    .map(({ owner, priority, ticket, mode }, index) => ({
-      owner,
-      position: index + 1,
-      priority,
-      sinceMs: ticket / 1000,
-      mode,
-    }));
+    .sort((a, b) => (goesBefore(a, b) ? -1 : 1));
+}
+
+export function waitersOf(looks: readonly Look[], majority: number): WaiterView[] {
+  return rankedIn(looks, majority).map(({ owner, priority, ticket, mode }, index) => ({
+    owner,
+    position: index + 1,
+    priority,
+    sinceMs: ticket / 1000,
+    mode,
+  }));
 }

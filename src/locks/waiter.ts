@@ -22,8 +22,9 @@
 
 import type { Refusal } from '../domain/refusals.ts';
 import { maxToken, NO_TOKEN, type Token } from '../domain/token.ts';
-import type { LineView, Place } from '../nodes/node.ts';
+import type { LineView, NodeHolder, Place } from '../nodes/node.ts';
 import { assert } from '../std/assert.ts';
+import type { Audience } from './audience.ts';
 import { preference } from './sight.ts';
 
 export type WaiterState = 'asking' | 'queued' | 'served' | 'left';
@@ -56,6 +57,10 @@ export class Waiter {
   readonly attempts = new Set<string>();
   /** What most nodes last said of the line. */
   line: LineView | undefined;
+  /** Present if somebody wants to hear where it stands. */
+  audience: Audience | undefined;
+  /** Who was in its way when it asked last. */
+  inTheWay: readonly NodeHolder[] = [];
   /** Another call of the same request may be served, and this one then has its lease as well. */
   readonly repeatable: boolean;
   /** For what reasons it has asked again already. */

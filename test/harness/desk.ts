@@ -92,8 +92,9 @@ export class Desk {
     return answer;
   }
 
-  heartbeat({ leaseId }: Lease): Promise<Lease | Refusal> {
-    return this.locks.heartbeat({ lease: parseLeaseId(leaseId)!, progress: '' });
+  async heartbeat({ leaseId }: Lease): Promise<Lease | Refusal> {
+    const answer = await this.locks.heartbeat({ lease: parseLeaseId(leaseId)!, progress: '' });
+    return answer.kind === 'renewed' ? answer.lease : answer;
   }
 
   async release({ leaseId }: Lease): Promise<boolean> {

@@ -29,6 +29,7 @@ test('of the usual lease only the ttl is written; its token tells when it was as
     ttlMs: 5000,
     acquireTimeMs: 1_800_000_000_123,
     labels: {},
+    priority: 0,
   });
 });
 
@@ -45,7 +46,8 @@ test.each([
   { resources: ['a', 'b'] },
   { mode: 'shared' },
   { labels: { 'job"': 'é☃' } },
-  { resources: ['a', 'b'], mode: 'shared', labels: { a: '', b: '2' } },
+  { priority: 9 },
+  { resources: ['a', 'b'], mode: 'shared', priority: 3, labels: { a: '', b: '2' } },
 ] as const)('what is unusual is written: %o', (changes) => {
   const ask = asking(changes);
   const card = writeCard(ask, ask.resources, PROPOSED_MS, TOKEN);
@@ -55,5 +57,6 @@ test.each([
     ttlMs: ask.ttlMs,
     acquireTimeMs: 1_800_000_000_123,
     labels: ask.labels,
+    priority: ask.priority,
   });
 });

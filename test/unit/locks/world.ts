@@ -205,9 +205,14 @@ export class Replica {
     return this.locks.acquire(asking({ owner: this.id, ttlMs: TTL_MS, ...changes }), caller);
   }
 
-  heartbeat({ leaseId }: Pick<Lease, 'leaseId'>, ttlMs?: number, progress = ''): Promise<Lease | Refusal> {
+  async heartbeat(
+    { leaseId }: Pick<Lease, 'leaseId'>,
+    ttlMs?: number,
+    progress = '',
+  ): Promise<Lease | Refusal> {
     const ask = { lease: nameOf(leaseId), progress, ...(ttlMs === undefined ? {} : { ttlMs }) };
-    return this.locks.heartbeat(ask);
+    const answer = await this.locks.heartbeat(ask);
+    return answer.kind === 'renewed' ? answer.lease : answer;
   }
 
   release({ leaseId }: Pick<Lease, 'leaseId'>, reason = ''): Promise<Released | Refusal> {
@@ -249,7 +254,7 @@ export class Replica {
   }
 }
 
-function nameOf(leaseId: string): LeaseName {
+export function nameOf(leaseId: string): LeaseName {
   const name = parseLeaseId(leaseId);
   if (name === undefined) throw new Error(`${leaseId} does not parse`);
   return name;

@@ -1,0 +1,255 @@
+/**
+ * One lease that a stream keeps, from its grant to the end of the stream or of the lease.
+ *
+ *              keep
+ *               │        due, or to be checked
+ *               ▼       ─────────────────────▶
+ *            RESTING                            RENEWING
+ *               │       ◀─────────────────────      │
+ *               │        extended, or in doubt      │
+ *               ├───────────────────────────────────┤ closed with a grace
+ *               │                                   ▼
+ *               │ closed, silent, drained,      LINGERING
+ *               ▼ released, lost                    │ its grace is over
+ *              OVER ◀───────────────────────────────┘
+ *
+ * RESTING    the next renewal is on the rota, well before a third of the ttl has gone.
+ * RENEWING   a renewal is out. What ends the hold meanwhile ends it at once: the renewal's answer is then no news, and
+ *            a release that leaves behind it arrives behind it.
+ * LINGERING  the client has closed its stream and may come back: nobody renews, the nodes keep it for the grace.
+ * OVER       final. Nothing is told after it.
+ *
+ * A renewal that reaches no majority leaves it in doubt: it is tried again until the promise that was made last is
+ * over, and then the lease is lost. What its stream was told can only be shorter than what the nodes keep, so nobody
+ * else has it before.
+ */
+import { type Lease, type LeaseName, parseLeaseId } from '../domain/lease.ts';
+import type { LostWhy, Refusal } from '../domain/refusals.ts';
+import type { Token } from '../domain/token.ts';
+import type { Quorum } from '../quorum/quorum.ts';
+import { assert } from '../std/assert.ts';
+import type { Timer } from '../std/clock.ts';
+import type { Random } from '../std/random.ts';
+import { askerFor } from './asker.ts';
+import { type Extension, heartbeat } from './heartbeat.ts';
+import type { Kept, KeptNews, StreamEnd } from './locks.ts';
+import { release } from './release.ts';
+import type { Due, Pace, Rota, Slot } from './rota.ts';
+
+/** What all holds of a replica share. */
+export interface Keeping {
+  readonly quorum: Quorum;
+  readonly random: Random;
+  readonly rota: Rota;
+  readonly pace: Pace;
+  readonly yieldAfterMs: number;
+  /** In the tick of the release: whoever is next here asks along with it. */
+  handOver(resources: readonly string[], token: Token): void;
+  onOver(hold: Hold): void;
+}
+
+export type HoldState = 'resting' | 'renewing' | 'lingering' | 'over';
+
+const FOLLOWS: Readonly<Record<HoldState, readonly HoldState[]>> = {
+  resting: ['renewing', 'lingering', 'over'],
+  renewing: ['resting', 'lingering', 'over'],
+  lingering: ['over'],
+  over: [],
+};
+
+/** A renewal comes after a quarter to a third of the ttl: leases that were granted together drift apart. */
+const EARLIEST = 1 / 4;
+const SPREAD = 1 / 12 - 1 / 100;
+/** In doubt it is tried again so often within a ttl, and four times a second at least. */
+const TRIES = 20;
+const TRY_MS_MAX = 250;
+const SOON_MS = 10;
+const CLOSED = 'the stream was closed';
+
+export class Hold implements Kept, Due {
+  readonly kind = 'kept';
+  readonly value: string;
+  slot: Slot | undefined;
+  readonly #keeping: Keeping;
+  readonly #binding: number;
+  readonly #news: KeptNews;
+  readonly #keptMs: number;
+  /** What lies between the expiry times that its stream is told and our monotonic clock. */
+  readonly #epochMs: number;
+  #lease: Lease;
+  #state: HoldState = 'resting';
+  #checkAgain = false;
+  #asked: Set<string> | undefined;
+  #grace: Timer | undefined;
+
+  constructor(keeping: Keeping, lease: Lease, value: string, binding: number, news: KeptNews) {
+    const { clock } = keeping.quorum;
+    this.#keeping = keeping;
+    this.#lease = lease;
+    this.value = value;
+    this.#binding = binding;
+    this.#news = news;
+    this.#keptMs = clock.monotonicMs();
+    this.#epochMs = clock.wallMicros() / 1000 - this.#keptMs;
+    this.#rest();
+  }
+
+  get lease(): Lease {
+    return this.#lease;
+  }
+
+  get heldMs(): number {
+    return this.#keeping.quorum.clock.monotonicMs() - this.#keptMs;
+  }
+
+  get #leftMs(): number {
+    return this.#lease.expireTimeMs - this.#epochMs - this.#keeping.quorum.clock.monotonicMs();
+  }
+
+  onDue(): void {
+    if (this.#state === 'resting') this.#begin();
+  }
+
+  /** One node says that it was ended: renews when the others will have heard it, too, which tells. */
+  check(): void {
+    if (this.#state === 'resting') this.#keeping.rota.put(this, SOON_MS);
+    else if (this.#state === 'renewing') this.#checkAgain = true;
+  }
+
+  end(how: StreamEnd, graceMs: number): void {
+    if (this.#state === 'over' || this.#state === 'lingering') return;
+    if (how === 'closed' && graceMs > 0) this.#linger(graceMs);
+    else {
+      this.#become('over');
+      if (how === 'closed') this.#release(CLOSED);
+    }
+  }
+
+  /** Another stream of this replica has taken it over. */
+  supersede(): void {
+    this.#lose('unknown', 'another stream has taken the lease over');
+  }
+
+  /** It is being released by its id; the result tells the stream so. */
+  letGo(): () => void {
+    const told = this.#state !== 'over' && this.#state !== 'lingering';
+    if (this.#state !== 'over') this.#become('over');
+    return () => {
+      if (told) this.#tell('released', 'it was released by its lease_id');
+    };
+  }
+
+  #begin(): void {
+    this.#become('renewing');
+    this.#keeping.pace.run(() => this.#renew());
+  }
+
+  async #renew(): Promise<void> {
+    if (this.#state !== 'renewing') return;
+    const { quorum } = this.#keeping;
+    const startedMs = quorum.clock.monotonicMs();
+    this.#checkAgain = false;
+    const ask = { lease: this.#name(), progress: '', binding: this.#binding };
+    const answer = await heartbeat(quorum, ask, this.#lease.leaseId);
+    if (this.#now() !== 'renewing') return;
+    if (answer.kind === 'extension') this.#extend(answer, startedMs);
+    else if (answer.kind === 'bound') this.supersede();
+    else this.#doubt(answer);
+  }
+
+  #extend(extension: Extension, startedMs: number): void {
+    const expireTimeMs = this.#epochMs + startedMs + extension.promisedMs;
+    const { replayed } = this.#lease;
+    this.#lease = { ...extension.lease, expireTimeMs, replayed };
+    this.#become('resting');
+    if (this.#checkAgain) this.check();
+    else this.#rest();
+    this.#news.renewed(this.#lease);
+    if (extension.waited) void this.#lookForAsker(extension.priority);
+  }
+
+  #doubt(refusal: Refusal): void {
+    if (refusal.reason === 'LEASE_LOST') {
+      this.#lose((refusal.metadata.why as LostWhy | undefined) ?? 'unknown', refusal.message);
+    } else if (this.#leftMs <= 0) {
+      this.#lose('expired', `it could not be renewed in time: ${refusal.message}`);
+      // Some nodes may keep it for longer, and now nobody else will tell them.
+      this.#release('it could not be renewed in time');
+    } else {
+      this.#become('resting');
+      const againMs = Math.min(TRY_MS_MAX, this.#lease.ttlMs / TRIES, Math.max(1, this.#leftMs));
+      this.#keeping.rota.put(this, againMs);
+    }
+  }
+
+  async #lookForAsker(priority: number): Promise<void> {
+    const { quorum, yieldAfterMs } = this.#keeping;
+    const asker = await askerFor(quorum, this.#lease, priority, yieldAfterMs);
+    const tells = this.#state === 'resting' || this.#state === 'renewing';
+    if (asker === undefined || !tells || this.#asked?.has(asker.owner) === true) return;
+    this.#asked ??= new Set();
+    this.#asked.add(asker.owner);
+    this.#news.yieldRequested(asker);
+  }
+
+  #rest(): void {
+    const { random, rota } = this.#keeping;
+    rota.put(this, this.#lease.ttlMs * (EARLIEST + SPREAD * random.fraction()));
+  }
+
+  #linger(graceMs: number): void {
+    this.#become('lingering');
+    const { quorum, pace } = this.#keeping;
+    if (this.#leftMs < graceMs) {
+      const ask = { lease: this.#name(), progress: '', ttlMs: graceMs, binding: this.#binding };
+      pace.run(() => heartbeat(quorum, ask, this.#lease.leaseId));
+    }
+    this.#grace = quorum.clock.after(graceMs, () => {
+      this.#become('over');
+      this.#release(CLOSED);
+    });
+  }
+
+  #release(reason: string): void {
+    const { quorum, pace, handOver } = this.#keeping;
+    const lease = this.#name();
+    pace.run(() => {
+      const released = release(quorum, { lease, reason }, this.#binding);
+      handOver(lease.resources, lease.token);
+      return released;
+    });
+  }
+
+  #lose(reason: LostWhy, detail: string): void {
+    const told = this.#state !== 'lingering' && this.#state !== 'over';
+    if (this.#state !== 'over') this.#become('over');
+    if (told) this.#tell(reason, detail);
+  }
+
+  #tell(reason: LostWhy, detail: string): void {
+    const { leaseRef, token } = this.#lease;
+    this.#news.lost({ reason, leaseRef, token, detail });
+  }
+
+  /** Parsed when it is needed: most leases of a busy session are released before their first renewal. */
+  #name(): LeaseName {
+    const name = parseLeaseId(this.#lease.leaseId);
+    assert(name !== undefined, 'a kept lease has an id that parses');
+    return name;
+  }
+
+  /** Asked anew after a wait, in which anything may have ended it. */
+  #now(): HoldState {
+    return this.#state;
+  }
+
+  #become(next: HoldState): void {
+    assert(FOLLOWS[this.#state].includes(next), `a hold goes from ${this.#state} to ${next}`);
+    this.#state = next;
+    if (next === 'resting') return;
+    this.#keeping.rota.drop(this);
+    if (next !== 'over') return;
+    this.#grace?.cancel();
+    this.#keeping.onOver(this);
+  }
+}

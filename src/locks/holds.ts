@@ -1,0 +1,115 @@
+/** The leases that streams keep at this replica: taken, taken over from another stream, and found again by their value. */
+import { formatLeaseId, type Lease, type LeaseName, leaseValueIn, parseLeaseId } from '../domain/lease.ts';
+import { limits } from '../domain/limits.ts';
+import type { Probe } from '../domain/probe.ts';
+import { noQuorum, type Refusal } from '../domain/refusals.ts';
+import type { Quorum } from '../quorum/quorum.ts';
+import { pause } from '../std/clock.ts';
+import type { Random } from '../std/random.ts';
+import { callerGone } from './attempt.ts';
+import { heartbeat } from './heartbeat.ts';
+import { Hold, type Keeping } from './hold.ts';
+import type { Line } from './line.ts';
+import type { Caller, Kept, KeptNews } from './locks.ts';
+import { giveBack } from './release.ts';
+import { Pace, Rota } from './rota.ts';
+
+/** Renewals and releases that are out at once: what a node takes beyond that would only wait there. */
+const AT_ONCE = 1024;
+const JITTER_MS = 16;
+
+export interface HoldsOptions {
+  readonly quorum: Quorum;
+  readonly random: Random;
+  readonly probe: Probe;
+  readonly line: Line;
+  /** How long somebody of higher priority waits before the holder is asked to yield. */
+  readonly yieldAfterMs: number;
+}
+
+export class Holds {
+  readonly #keeping: Keeping;
+  readonly #random: Random;
+  readonly #probe: Probe;
+  /** By lease value: the newest stream that keeps it. */
+  readonly #held = new Map<string, Hold>();
+
+  constructor({ quorum, random, probe, line, yieldAfterMs }: HoldsOptions) {
+    this.#random = random;
+    this.#probe = probe;
+    this.#keeping = {
+      quorum,
+      random,
+      rota: new Rota(quorum.clock),
+      pace: new Pace(AT_ONCE),
+      yieldAfterMs,
+      handOver: (resources, token) => line.handOver(resources, token),
+      onOver: (hold) => this.#forget(hold),
+    };
+    quorum.wakeups.onForced = (leaseRef) => this.#forced(leaseRef);
+  }
+
+  get count(): number {
+    return this.#held.size;
+  }
+
+  /** Keeps what an Acquire was granted; what nobody heard of is given back. */
+  async take(lease: Lease, caller: Caller, news: KeptNews): Promise<Kept | Refusal> {
+    if (!lease.replayed && !caller.gone()) return this.#keep(lease, 0, news);
+    const name = nameOf(lease);
+    if (lease.replayed) return this.resume(name, news, true);
+    await giveBack(this.#keeping.quorum, name);
+    return callerGone();
+  }
+
+  /**
+   * Raises the binding in the same vote that extends the lease. Each node gives a binding to one resumer only, so of
+   * several at once one has a majority; the others try again with the next.
+   */
+  async resume(name: LeaseName, news: KeptNews, replayed = false): Promise<Kept | Refusal> {
+    const { quorum } = this.#keeping;
+    const leaseId = formatLeaseId(name);
+    let binding = 1;
+    for (let tried = 0; tried < limits.attempts; tried += 1) {
+      const answer = await heartbeat(quorum, { lease: name, progress: '', binding, binds: true }, leaseId);
+      if (answer.kind === 'refusal') return answer;
+      if (answer.kind === 'extension') return this.#keep({ ...answer.lease, replayed }, binding, news);
+      binding = answer.binding + 1;
+      // The first time it only learns which binding the lease has.
+      if (tried > 0) await pause(quorum.clock, this.#random.fraction() * JITTER_MS * tried);
+    }
+    const detail = 'other streams take the lease over at the same time';
+    return noQuorum(quorum.size, quorum.size, quorum.retryAfterMs, detail);
+  }
+
+  /** Whoever knows the lease releases it through this replica: from now on nobody renews it. The result tells its stream. */
+  letGo(value: string): (() => void) | undefined {
+    return this.#held.get(value)?.letGo();
+  }
+
+  #keep(lease: Lease, binding: number, news: KeptNews): Kept {
+    const value = leaseValueIn(lease.leaseId);
+    this.#held.get(value)?.supersede();
+    const hold = new Hold(this.#keeping, lease, value, binding, news);
+    this.#held.set(value, hold);
+    this.#probe.kept(this.#held.size);
+    return hold;
+  }
+
+  #forget(hold: Hold): void {
+    if (this.#held.get(hold.value) === hold) this.#held.delete(hold.value);
+    this.#probe.kept(this.#held.size);
+    this.#probe.held(hold.heldMs);
+  }
+
+  /** Rare, so a walk through all of them is cheaper than a second map. */
+  #forced(leaseRef: string): void {
+    for (const hold of this.#held.values()) if (hold.lease.leaseRef === leaseRef) hold.check();
+  }
+}
+
+function nameOf({ leaseId }: Lease): LeaseName {
+  const name = parseLeaseId(leaseId);
+  if (name === undefined) throw new Error('the locks granted a lease whose id does not parse');
+  return name;
+}
