@@ -36,6 +36,11 @@ export function wakeChannel(keys: Keys, replica: string): string {
   return `${keys.beside}wake:${replica}`;
 }
 
+/** The channel on which a node tells everybody which leases were ended by force. */
+export function forcedChannel(keys: Keys): string {
+  return `${keys.beside}forced`;
+}
+
 /** The channel on which a node tells its news while somebody watches. */
 export function newsChannel(keys: Keys): string {
   return `${keys.beside}news`;

@@ -1,4 +1,4 @@
-/** What a memory node tells once an operation is complete: wakes to a waiter's replica, news to everybody (line.ts). */
+/** What a memory node tells once an operation is complete: wakes to a waiter's replica, the rest to everybody (line.ts). */
 import type { Ears, News, Wake } from './line.ts';
 
 /** How far an end of watching may lie ahead: a clock that stepped back must not keep the news flowing. */
@@ -8,6 +8,8 @@ const WATCH_MICROS_MAX = 60_000_000;
 export interface Told {
   readonly wakes: readonly { readonly replica: string; readonly wake: Wake }[];
   readonly news: readonly News[];
+  /** Leases that were ended by force. */
+  readonly forced: readonly string[];
 }
 
 /** Until when somebody watches, by a node whose clock may have been set back since. */
@@ -31,7 +33,8 @@ export class Announcer {
   }
 
   tell(told: Told): void {
-    if (this.#ears.length === 0 || (told.wakes.length === 0 && told.news.length === 0)) return;
+    const { wakes, news, forced } = told;
+    if (this.#ears.length === 0 || wakes.length + news.length + forced.length === 0) return;
     this.#queue.push(told);
     if (this.#telling) return;
     this.#telling = true;
@@ -46,9 +49,10 @@ export class Announcer {
   }
 }
 
-function tellOne(ears: Ears, { wakes, news }: Told): void {
+function tellOne(ears: Ears, { wakes, news, forced }: Told): void {
   for (const { replica, wake } of wakes) if (replica === ears.replica) guarded(() => ears.wake(wake));
   for (const one of news) guarded(() => ears.news(one));
+  for (const leaseRef of forced) guarded(() => ears.forced(leaseRef));
 }
 
 /** Whoever hears may not throw; if one does, the operation is done all the same and its asker gets its answer. */

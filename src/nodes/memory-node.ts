@@ -118,7 +118,7 @@ export class MemoryNode implements LockNode {
     if (stamp === undefined) return silent('unreachable', 'not admitted');
     const turn = this.#turn(stamp);
     const given = this.#vote(turn, stamp, op);
-    this.#announcer.tell({ wakes: wakesOf(turn), news: turn.news });
+    this.#announcer.tell({ wakes: wakesOf(turn), news: turn.news, forced: turn.forced });
     return given;
   }
 
@@ -127,7 +127,8 @@ export class MemoryNode implements LockNode {
     const nowMicros = this.#clock.wallMicros();
     store.watchUntilMicros = watchedUntil(store.watchUntilMicros, nowMicros);
     const watched = store.watchUntilMicros > nowMicros;
-    return { store, nowMicros, longestTtlMs, rules: this.#rules, watched, news: [], loosened: new Set() };
+    const told = { news: [], forced: [], loosened: new Set<string>() };
+    return { store, nowMicros, longestTtlMs, rules: this.#rules, watched, ...told };
   }
 
   #vote(turn: Turn, stamp: Stamp, op: NodeOp): Answer {

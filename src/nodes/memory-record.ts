@@ -29,6 +29,8 @@ export interface Rules {
   readonly lineKept: boolean;
   /** REPAIR: a reader that was shut below the fence does not come back. */
   readonly readerRepairShut: boolean;
+  /** RELEASE: a lease that was resumed under a newer binding stays. */
+  readonly bindings: boolean;
 }
 
 export const allRules: Rules = {
@@ -41,6 +43,7 @@ export const allRules: Rules = {
   readersExclude: true,
   lineKept: true,
   readerRepairShut: true,
+  bindings: true,
 };
 
 /** One operation's view of the node: its memory, and the one time it reads; and what it will have to tell. */
@@ -52,6 +55,8 @@ export interface Turn {
   /** Whether anybody wants the news. */
   readonly watched: boolean;
   readonly news: News[];
+  /** Leases that a FORCE ended. */
+  readonly forced: string[];
   /** Where a holder or the first in line went: whoever is first there once the operation is complete may be woken. */
   readonly loosened: Set<string>;
 }

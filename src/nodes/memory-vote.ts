@@ -41,22 +41,29 @@ export function hold(turn: Turn, op: HoldOp): Answer {
 
 export function renew(turn: Turn, op: RenewOp): Answer {
   prepare(turn, op.resources);
-  const [first] = op.resources;
-  if (first === undefined || !holdsAll(turn, op)) return { kind: 'missing', why: lostWhy(turn, op) };
-  for (const resource of op.resources) {
-    const holder = holderBy(turn, resource, op.value)!;
+  if (op.resources.length === 0 || !holdsAll(turn, op)) return { kind: 'missing', why: lostWhy(turn, op) };
+  const records = op.resources.map((resource) => turn.store.recordFor(resource));
+  const holders = op.resources.map((resource) => holderBy(turn, resource, op.value)!);
+  const refused = byBinding(holders, op);
+  if (refused !== undefined) return refused;
+  for (const [index, holder] of holders.entries()) {
     // An extension never shortens.
     holder.expiryMicros = Math.max(holder.expiryMicros, turn.nowMicros + op.ttlMs * 1000);
     if (op.progress !== undefined) holder.progress = op.progress;
-    note(turn, turn.store.recordFor(resource), 'renewed', holder, '', remainingMsOf(turn, holder));
+    if (op.binding !== undefined) holder.binding = op.binding;
+    note(turn, records[index]!, 'renewed', holder, '', remainingMsOf(turn, holder));
   }
-  const holder = holderBy(turn, first, op.value)!;
-  return {
-    kind: 'extended',
-    holder: shown(turn, holder),
-    markerKey: holder.markerKey,
-    markerDigest: holder.markerDigest,
-  };
+  const { markerKey, markerDigest } = holders[0]!;
+  const waited = records.some(({ line }) => line.length > 0);
+  return { kind: 'extended', holder: shown(turn, holders[0]!), markerKey, markerDigest, waited };
+}
+
+/** RENEW: a stream that has lost the lease to a newer one, or a second resumer with the same binding. */
+function byBinding(holders: readonly Holder[], { binding, binds }: RenewOp): Answer | undefined {
+  if (binding === undefined) return undefined;
+  const newest = Math.max(...holders.map((holder) => holder.binding));
+  const isOlder = binding < newest || (binds === true && binding === newest);
+  return isOlder ? { kind: 'bound', binding: newest } : undefined;
 }
 
 export function repair(turn: Turn, op: RepairOp): Answer {
@@ -82,7 +89,7 @@ export function release(turn: Turn, op: ReleaseOp): Answer {
     const holder = holderBy(turn, resource, op.value);
     if (holder !== undefined) {
       // A newer binding: the lease was resumed elsewhere, and this message is of the stream it left.
-      if (op.binding !== undefined && holder.binding > op.binding) continue;
+      if (turn.rules.bindings && op.binding !== undefined && holder.binding > op.binding) continue;
       letGo(turn, turn.store.recordFor(resource), holder, op);
       matched = true;
     } else if (op.closing && turn.rules.closing) {
@@ -103,6 +110,7 @@ export function force(turn: Turn, op: ForceOp): Answer {
   if (holder === undefined) return { kind: 'forced', value: '', holder: null };
   const before = shown(turn, holder);
   const { value, token } = holder;
+  turn.forced.push(holder.leaseRef);
   for (const resource of cardResources(holder.card, op.resource)) {
     prepare(turn, [resource]);
     const held = holderBy(turn, resource, value);

@@ -3,6 +3,7 @@
  *
  *   h  name, token, ttlMs, head from and till, PUT    a plain hold: one resource, no request id, no earlier attempt
  *   r  name, token, value                             a plain release: one resource, nothing special about it
+ *   b  the same                                       one with binding 0, as a stream's end sends
  *   p  MessagePack of [kind, ...]                     everything else
  * PUT is the record from its fence on, as the node stores it (layout.lua). Numbers are little-endian: float64 tokens,
  * uint32 ttlMs, uint16 lengths and places, but one byte for the length of a name and of a value.
@@ -61,10 +62,11 @@ function plainHold(op: HoldOp): string | undefined {
 
 function plainRelease(op: ReleaseOp): string | undefined {
   if (op.resources.length !== 1 || op.why !== 'released' || op.reason !== '' || op.closing) return undefined;
-  if (op.binding !== undefined || op.value.length > BYTE_MAX) return undefined;
+  const letter = op.binding === undefined ? 'r' : 'b';
+  if ((op.binding ?? 0) !== 0 || op.value.length > BYTE_MAX) return undefined;
   const name = binary(op.resources[0]!);
   if (name.length > BYTE_MAX) return undefined;
-  return `r${char(name.length)}${name}${double(Number(op.token))}${char(op.value.length)}${op.value}`;
+  return `${letter}${char(name.length)}${name}${double(Number(op.token))}${char(op.value.length)}${op.value}`;
 }
 
 function packedText(op: NodeOp): string {
@@ -135,8 +137,9 @@ function operationTuple(op: NodeOp): unknown[] {
       return tuple;
     }
     case 'renew': {
-      const { resources, token, value, ttlMs, leaseRef, progress } = op;
-      return ['n', namesOf(resources), Number(token), value, ttlMs, leaseRef, progress ?? ''];
+      const { resources, token, value, ttlMs, leaseRef, progress, binding } = op;
+      const tuple = ['n', namesOf(resources), Number(token), value, ttlMs, leaseRef, progress ?? ''];
+      return binding === undefined ? tuple : [...tuple, binding, op.binds === true ? 1 : 0];
     }
     case 'repair': {
       const { resources, token, ttlMs, binding, progress, marker } = op;

@@ -1,8 +1,8 @@
-/** The second connection to a Redis server: hears the wakes for this replica, and the node's news while somebody watches. */
+/** The second connection to a Redis server: hears the wakes for this replica, what was ended by force, and the news while somebody watches. */
 import { Redis } from 'ioredis';
 import type { Clock, Timer } from '../std/clock.ts';
 import type { ConnectionOptions } from './connection.ts';
-import { type Keys, newsChannel, wakeChannel } from './keys.ts';
+import { forcedChannel, type Keys, newsChannel, wakeChannel } from './keys.ts';
 import type { Ears } from './line.ts';
 import { newsOf, wakeOf } from './wire.ts';
 
@@ -18,10 +18,11 @@ export interface EarOptions {
 
 const KEEP_ALIVE_MS = 5000;
 
-/** Wakes and news may be lost: whoever relies on them also looks. So nothing here is retried but the connection. */
+/** Whatever is told may be lost: whoever relies on them also looks. So nothing here is retried but the connection. */
 export class RedisEar {
   readonly #redis: Redis;
   readonly #wakes: string;
+  readonly #forced: string;
   readonly #news: string;
   readonly #clock: Clock;
   #following: Timer | undefined;
@@ -30,6 +31,7 @@ export class RedisEar {
 
   constructor({ url, connection, keys, clock, ears, onDefect }: EarOptions) {
     this.#wakes = wakeChannel(keys, ears.replica);
+    this.#forced = forcedChannel(keys);
     this.#news = newsChannel(keys);
     this.#clock = clock;
     // A listener is silent for as long as nothing happens: no limit on that.
@@ -47,6 +49,7 @@ export class RedisEar {
     this.#redis.on('message', (channel: string, message: string) => {
       try {
         if (channel === this.#wakes) ears.wake(wakeOf(message));
+        else if (channel === this.#forced) ears.forced(message);
         else ears.news(newsOf(message));
       } catch (cause) {
         onDefect(cause);
@@ -74,8 +77,8 @@ export class RedisEar {
   }
 
   #subscribe(): void {
-    const channels = this.#following === undefined ? [this.#wakes] : [this.#wakes, this.#news];
-    this.#redis.subscribe(...channels).then(
+    const always = [this.#wakes, this.#forced];
+    this.#redis.subscribe(...always, ...(this.#following === undefined ? [] : [this.#news])).then(
       () => {
         this.#hears = this.#following !== undefined;
       },

@@ -35,6 +35,7 @@ export const scripts = {
     'readers',
     'line',
     'votes',
+    'renew',
     'ends',
     'views',
     END,

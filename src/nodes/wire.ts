@@ -76,7 +76,7 @@ export function parseAnswer(text: string, nowMicros: number): Answer {
 }
 
 function parseTuple(tuple: [string, ...unknown[]], nowMicros: number): Answer {
-  const [kind, first, second, third] = tuple;
+  const [kind, first, second, third, fourth] = tuple;
   switch (kind) {
     case 'c': {
       const holders = (first as HolderTuple[]).map(holderOf);
@@ -104,7 +104,10 @@ function parseTuple(tuple: [string, ...unknown[]], nowMicros: number): Answer {
         holder: holderOf(first as HolderTuple),
         markerKey: second as string,
         markerDigest: third as string,
+        waited: fourth as boolean,
       };
+    case 'b':
+      return { kind: 'bound', binding: first as number };
     case 'm':
       return { kind: 'missing', why: first as LostWhy };
     case 'p':

@@ -107,8 +107,10 @@ function confirmed(answer: Answer): boolean {
   return answer.kind === 'released' || answer.kind === 'left';
 }
 
+/** What names a binding does less than what names none, or another: neither may stand in for the other. */
 function keyOf(op: TakeBack): string {
-  return op.kind === 'leave' ? `leave ${op.id}` : op.value;
+  if (op.kind === 'leave') return `leave ${op.id}`;
+  return op.binding === undefined ? op.value : `${op.value} ${op.binding}`;
 }
 
 function closes(op: TakeBack | undefined): boolean {

@@ -1,4 +1,4 @@
-/** What nodes tell unasked, by node: whose turn it is, and what happens while somebody watches. */
+/** What nodes tell unasked, by node: whose turn it is, what was ended by force, and what happens while somebody watches. */
 import type { News, Wake } from '../nodes/line.ts';
 import type { LockNode } from '../nodes/node.ts';
 
@@ -8,6 +8,7 @@ export class Wakeups {
   readonly replica: string;
   onWake: (node: number, wake: Wake) => void = () => {};
   onNews: (node: number, news: News) => void = () => {};
+  onForced: (leaseRef: string) => void = () => {};
   onMissed: (node: number) => void = () => {};
 
   constructor(nodes: readonly LockNode[], replica: string) {
@@ -17,6 +18,7 @@ export class Wakeups {
         replica,
         wake: (wake) => this.onWake(index, wake),
         news: (news) => this.onNews(index, news),
+        forced: (leaseRef) => this.onForced(leaseRef),
         missed: () => this.onMissed(index),
       });
     });

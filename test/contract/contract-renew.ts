@@ -1,12 +1,12 @@
 /** RENEW, REPAIR and step 2: what a heartbeat may and may not do, and when a holder is forgotten (node.ts). */
 import { describe, expect, test } from 'vitest';
-import { attempt, type Caller, eventOf, holderOf, tokenAt, ttlMicros, ttlMs } from './caller.ts';
+import { attempt, type Caller, eventOf, holderOf, placeOf, tokenAt, ttlMicros, ttlMs } from './caller.ts';
 import { longestTtlMs, startMicros } from './under-test.ts';
 
 const T = tokenAt();
 const first = attempt('one', T, 'a');
 const marker = { key: 'request', digest: 'same' };
-const unmarked = { markerKey: '', markerDigest: '' };
+const plain = { markerKey: '', markerDigest: '', waited: false };
 
 export function renewContract(node: () => Caller): void {
   describe('renew', () => {
@@ -14,14 +14,14 @@ export function renewContract(node: () => Caller): void {
       const both = attempt('one', T, 'a', 'b');
       await node().hold(both);
       node().at(10_000_000);
-      expect(await node().renew(both)).toEqual({ kind: 'extended', holder: holderOf(both), ...unmarked });
+      expect(await node().renew(both)).toEqual({ kind: 'extended', holder: holderOf(both), ...plain });
       expect((await node().look('b'))?.holder?.remainingMs).toBe(ttlMs);
     });
 
     test('never shortens', async () => {
       await node().hold(first);
       const answer = await node().renew(first, { ttlMs: 1000 });
-      expect(answer).toEqual({ kind: 'extended', holder: holderOf(first), ...unmarked });
+      expect(answer).toEqual({ kind: 'extended', holder: holderOf(first), ...plain });
     });
 
     test('replaces the progress only when it is given', async () => {
@@ -35,6 +35,20 @@ export function renewContract(node: () => Caller): void {
       await node().hold(first, { marker });
       const answer = await node().renew(first);
       expect(answer).toMatchObject({ markerKey: marker.key, markerDigest: marker.digest });
+    });
+
+    test.each(['a', 'b'])('says that somebody stands in the line of %s, be it dead by now', async (name) => {
+      const both = attempt('one', T, 'a', 'b');
+      await node().hold(both);
+      await node().join(placeOf('w', 1, { resources: [name], livenessMs: 2000 }));
+      expect(await node().renew(both)).toMatchObject({ kind: 'extended', waited: true });
+      await node().join(placeOf('dying', 2, { resources: [name], livenessMs: 1000 }));
+      await node().leaveLine(placeOf('w', 1, { resources: [name] }));
+      node().at(999_999);
+      expect(await node().renew(both)).toMatchObject({ waited: true });
+      // At the front, so step 3 takes it off first.
+      node().at(1_000_000);
+      expect(await node().renew(both)).toMatchObject({ waited: false });
     });
 
     test('leaves one event for many renewals, with the time of the last', async () => {

@@ -1,4 +1,4 @@
-/** WAKE and NEWS: whom a node tells that it is its turn, and what it tells whoever watches (line.ts). */
+/** WAKE, FORCED and NEWS: whom a node tells that it is its turn, and what it tells everybody (line.ts). */
 import { describe, expect, test } from 'vitest';
 import type { News } from '../../src/nodes/line.ts';
 import {
@@ -7,6 +7,7 @@ import {
   livenessMicros,
   ownerOf,
   placeOf,
+  silence,
   tokenAt,
   ttlMicros,
   ttlMs,
@@ -26,6 +27,7 @@ export function tellingContract(node: () => Caller): void {
   const begin = async () => {
     await node().under.wakes();
     await node().under.news();
+    await node().under.forced();
   };
   const wakes = () => node().under.wakes();
 
@@ -71,7 +73,56 @@ export function tellingContract(node: () => Caller): void {
     describeModes(node, begin);
   });
 
+  describeForced(node, begin);
   describeNews(node, begin);
+}
+
+function describeForced(node: () => Caller, begin: () => Promise<void>): void {
+  const forced = () => node().under.forced();
+
+  describe('forced', () => {
+    test.each([false, true])(
+      'tells of the lease once, whether somebody watches or not: %s',
+      async (watched) => {
+        if (watched) await node().under.watch(30_000);
+        await begin();
+        await node().hold({ ...first, resources: ['a', 'b'] });
+        await node().hold(attempt('two', T + 1n, 'c'));
+        await node().force('a');
+        await node().force('c', attempt('two', T + 1n, 'c').leaseRef);
+        expect(await forced()).toEqual([first.leaseRef, attempt('two', T + 1n, 'c').leaseRef]);
+      },
+    );
+
+    test('tells of the reader that it ended, not of the others', async () => {
+      await begin();
+      for (const reader of [first, second]) await node().hold(reader, { mode: 'shared' });
+      await node().force('a', second.leaseRef);
+      expect(await forced()).toEqual([second.leaseRef]);
+    });
+
+    test('tells nothing where nobody was forced: nothing matched, it ran out, or its holder let go', async () => {
+      await begin();
+      await node().force('a');
+      await node().hold(first);
+      await node().force('a', 'ref of somebody else');
+      await node().release(first, { why: 'forced' });
+      await node().hold(second);
+      node().at(ttlMicros);
+      await node().force('a');
+      expect(await forced()).toEqual([]);
+    });
+
+    test('tells of what a node that may have forgotten still held', async () => {
+      await begin();
+      await node().hold(first);
+      const { runId } = node();
+      await node().admin({ kind: 'adopt', cluster: 'c0', runId, id: 'q', why: 'test', longestTtlMs: 60_000 });
+      expect(await node().force('a', 'ref of somebody else')).toEqual(silence('amnesia'));
+      expect(await node().force('a')).toMatchObject({ kind: 'forced', value: first.value });
+      expect(await forced()).toEqual([first.leaseRef]);
+    });
+  });
 }
 
 function describeModes(node: () => Caller, begin: () => Promise<void>): void {

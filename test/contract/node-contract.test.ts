@@ -10,6 +10,23 @@ import { longestTtlMs, nodeId, openMemory, openRedis, reset, stampOf } from './u
 nodeContract('memory node', async () => openMemory());
 nodeContract('redis node', openRedis);
 
+describe('redis node alone', () => {
+  test('hears what was forced although nobody ever watched, and nothing of the rest', async () => {
+    const under = await openRedis();
+    try {
+      await reset(under);
+      const caller = new Caller(under);
+      const lease = attempt('one', tokenAt(), 'a');
+      await caller.hold(lease);
+      await caller.force('a');
+      expect(await under.forced()).toEqual([lease.leaseRef]);
+      expect(await under.news()).toEqual([]);
+    } finally {
+      await under.close();
+    }
+  });
+});
+
 describe('memory node alone', () => {
   const lease = attempt('one', tokenAt(), 'a');
 
@@ -53,6 +70,7 @@ describe('memory node alone', () => {
       replica,
       wake: ({ id }: Wake) => void heard.push(`${replica}: ${id}`),
       news: () => expect.fail('nobody watches'),
+      forced: (leaseRef: string) => void heard.push(`${replica}: forced ${leaseRef}`),
       missed: () => void heard.push(`${replica} missed something`),
     });
     node.hear({ ...ears('r1'), wake: () => expect.fail('a defect of this listener') });
@@ -67,9 +85,13 @@ describe('memory node alone', () => {
       await caller.join(placeOf(`waiter of ${name}`, 1, { resources: [name], replica }));
       expect((await caller.release(attempt(name, tokenAt(), name))).kind).toBe('released');
     }
-    expect(heard).toEqual(['r1: waiter of a', 'r2: waiter of b']);
+    const third = attempt('c', tokenAt(), 'c');
+    await caller.hold(third);
+    await caller.force('c');
+    const forced = ['r1', 'r1', 'r2'].map((replica) => `${replica}: forced ${third.leaseRef}`);
+    expect(heard).toEqual(['r1: waiter of a', 'r2: waiter of b', ...forced]);
     node.restart('lost');
-    expect(heard.slice(2)).toEqual(['r1', 'r1', 'r2'].map((replica) => `${replica} missed something`));
+    expect(heard.slice(5)).toEqual(['r1', 'r1', 'r2'].map((replica) => `${replica} missed something`));
   });
 
   test('tells in the order of what was done, even if a listener asks at once', async () => {
@@ -79,12 +101,12 @@ describe('memory node alone', () => {
     const caller = new Caller(under);
     const seen: string[] = [];
     const wake = () => void caller.hold(lease, { mode: 'shared' });
-    node.hear({ replica: 'r1', wake, news: () => {}, missed: () => {} });
+    const first = { replica: 'r1', wake, news: () => {}, forced: () => {}, missed: () => {} };
+    node.hear(first);
     node.hear({
-      replica: 'r1',
+      ...first,
       wake: ({ id }) => void seen.push(id),
       news: ({ type }) => void seen.push(type),
-      missed: () => {},
     });
     await under.watch(1000);
     await caller.join(placeOf('w', 1, { replica: 'r1', mode: 'shared' }));

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe } from 'vitest';
 import { Caller } from './caller.ts';
 import { adminContract } from './contract-admin.ts';
+import { bindingContract } from './contract-bindings.ts';
 import { gateContract } from './contract-gate.ts';
 import { holdContract } from './contract-hold.ts';
 import { lineContract } from './contract-line.ts';
@@ -35,6 +36,7 @@ export function nodeContract(name: string, open: () => Promise<UnderTest>): void
     holdContract(node);
     markerContract(node);
     renewContract(node);
+    bindingContract(node);
     releaseContract(node);
     readContract(node);
     gateContract(node);

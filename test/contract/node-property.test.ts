@@ -29,14 +29,16 @@ afterAll(() => redis?.close());
 interface Outcome {
   readonly given: readonly Given[];
   readonly wakes: readonly Wake[];
+  readonly forced: readonly string[];
 }
 
-/** What a node answers to all of it, and whom it wakes; what stands between two moves of the clock is asked in one tick, as one batch. */
+/** What a node answers to all of it, whom it wakes and which leases it tells as forced; what stands between two moves of the clock is asked in one tick, as one batch. */
 async function answersOf(under: UnderTest, actions: readonly Action[]): Promise<Outcome> {
   const { node } = under;
   const given: (Given | Promise<Given>)[] = [];
   await reset(under);
   await under.wakes();
+  await under.forced();
   for (const action of actions) {
     if (action.do === 'ask') {
       given.push(node.ask(action.op));
@@ -48,7 +50,7 @@ async function answersOf(under: UnderTest, actions: readonly Action[]): Promise<
     else if (action.do === 'admit') node.admit(action.stamp);
     else await under.forget();
   }
-  return { given: await Promise.all(given), wakes: await under.wakes() };
+  return { given: await Promise.all(given), wakes: await under.wakes(), forced: await under.forced() };
 }
 
 /** Details are for people: each side words its own. */
@@ -70,7 +72,7 @@ async function difference(steps: readonly Step[], rules: Partial<Rules>): Promis
     const before = actions.slice(0, index + 1).map((done) => `  ${text(done)}`);
     return [...before, `redis:  ${text(left)}`, `memory: ${text(right)}`].join('\n');
   }
-  const [left, right] = [sorted(lefts.wakes), sorted(rights.wakes)];
+  const [left, right] = [told(lefts), told(rights)];
   if (isDeepStrictEqual(left, right)) return undefined;
   return [
     ...actions.map((done) => `  ${text(done)}`),
@@ -80,8 +82,8 @@ async function difference(steps: readonly Step[], rules: Partial<Rules>): Promis
 }
 
 /** One operation may wake several, in no particular order. */
-function sorted(wakes: readonly Wake[]): readonly string[] {
-  return wakes.map(text).sort();
+function told({ wakes, forced }: Outcome): unknown {
+  return { wakes: wakes.map(text).sort(), forced };
 }
 
 /** Leaves out every step without which the nodes still differ: what is left is the story of one difference. */
@@ -121,6 +123,7 @@ describe('redis node and memory node', () => {
     'readersExclude',
     'lineKept',
     'readerRepairShut',
+    'bindings',
   ])('are told apart when the rule %s is switched off in one of them', { timeout: 240_000 }, async (rule) => {
     const off = { [rule]: false };
     const { counterexample } = await search(off);

@@ -8,16 +8,9 @@ import {
 } from '../../src/domain/limits.ts';
 import type { AdminOp, NewMeta } from '../../src/nodes/admin.ts';
 import type { NodeOp, Stamp } from '../../src/nodes/node.ts';
+import type { LeaseStep, TokenStep } from './lease-steps.ts';
 import { type LineStep, lastsMs, lineOp, placeOf, triedAt } from './line-steps.ts';
-import {
-  type AdminStep,
-  type Brought,
-  furthestBackMicros,
-  type LeaseStep,
-  type MoveStep,
-  type Step,
-  type TokenStep,
-} from './node-steps.ts';
+import { type AdminStep, type Brought, furthestBackMicros, type MoveStep, type Step } from './node-steps.ts';
 import { longestTtlMs, metaOf, stampOf, startMicros } from './under-test.ts';
 
 export type Action =
@@ -95,10 +88,16 @@ class Script {
       case 'renew': {
         const { value, leaseRef, token, resources } = this.#promised(step.lease, step.ttlMs);
         const progress = step.progress === undefined ? {} : { progress: step.progress };
-        return { kind: 'renew', value, leaseRef, token, resources, ttlMs: step.ttlMs, ...progress };
+        const more = { ...progress, ...step.binding };
+        return { kind: 'renew', value, leaseRef, token, resources, ttlMs: step.ttlMs, ...more };
       }
       case 'release':
         return this.#release(step);
+      case 'end': {
+        const { secret, token, value, resources } = this.#attempt(step.lease);
+        const plain = { why: 'released', reason: '', closing: false, seen: 0n } as const;
+        return { kind: 'release', secret, token, value, resources, ...plain, binding: step.binding };
+      }
       case 'force': {
         const leaseRef = step.of === undefined ? '' : (at(this.#attempts, step.of)?.leaseRef ?? 'nobody');
         this.#remembers();

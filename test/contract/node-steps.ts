@@ -1,42 +1,22 @@
 /** Random steps for a node, with few names, leases and tokens, so that they meet; numbers are resolved while running. */
 import fc from 'fast-check';
-import {
-  fenceAgeMicros,
-  requestMemoryMs,
-  tokenLeadMicros,
-  tokenSlackMicros,
-} from '../../src/domain/limits.ts';
+import { fenceAgeMicros, requestMemoryMs } from '../../src/domain/limits.ts';
 import type { AdminOp } from '../../src/nodes/admin.ts';
 import { SCHEMA } from '../../src/nodes/node.ts';
+import { index, type LeaseStep, lease, name, names, secret, type TokenStep, token } from './lease-steps.ts';
 import { anyLineStep, type LineStep, type PlaceStep, place } from './line-steps.ts';
 import { longestTtlMs } from './under-test.ts';
 
-/** In no particular order; by bytes it is B, a, a/b, b. */
-export const names = ['a', 'a/b', 'b', 'B'] as const;
 /** A clock never goes back further than this below its highest reading: garbage of the nodes has a minute to spare. */
 export const furthestBackMicros = 50_000_000;
 
-/** Where a token lies: from the node's time, or from a token that was proposed before. */
-export interface TokenStep {
-  readonly from: 'now' | 'known' | 'aged';
-  readonly index: number;
-  readonly delta: number;
-}
-
-/** Which attempt an operation is about: a new one, or one that was proposed before. */
-export interface LeaseStep {
-  readonly again: boolean;
-  readonly index: number;
-  readonly secret: number;
-  readonly token: TokenStep;
-  readonly names: readonly string[];
-  /** Whether an attempt proposed before comes with its own resources, or with `names`. */
-  readonly ownNames: boolean;
-  /** The mode, too, is an earlier attempt's own together with its resources. */
-  readonly shared: boolean;
-}
-
 export type MarkerStep = { readonly key: string; readonly digest: string } | undefined;
+
+/** Of the stream that renews; `binds`: it takes the lease over. */
+export interface BindingStep {
+  readonly binding: number;
+  readonly binds: boolean;
+}
 
 /** From the last reading, or from an instant at which something ends. */
 export type MoveStep =
@@ -57,6 +37,7 @@ export type Step =
       readonly lease: LeaseStep;
       readonly ttlMs: number;
       readonly progress: string | undefined;
+      readonly binding: BindingStep | undefined;
     }
   | {
       readonly do: 'repair';
@@ -75,6 +56,8 @@ export type Step =
       readonly seen: TokenStep | undefined;
       readonly markerKey: string | undefined;
     }
+  /** A stream's end: a release that takes the node's short way, see answer.lua. */
+  | { readonly do: 'end'; readonly lease: LeaseStep; readonly binding: number }
   | { readonly do: 'force'; readonly name: string; readonly of: number | undefined }
   | { readonly do: 'look'; readonly name: string; readonly history: number; readonly line: number }
   | { readonly do: 'list'; readonly prefix: string; readonly after: string; readonly limit: number }
@@ -114,50 +97,14 @@ export type AdminStep = {
   readonly brought: Brought;
 };
 
-const name = fc.constantFrom(...names);
 const after = fc.constantFrom('', '', '', ...names);
 const limit = fc.constantFrom(1, 2, 3, 4, 5, 10);
-const someNames = fc.oneof(
-  { weight: 3, arbitrary: name.map((one) => [one]) },
-  { weight: 2, arbitrary: fc.shuffledSubarray([...names], { minLength: 2, maxLength: 3 }) },
-);
-const index = fc.nat(40);
-const secret = fc.nat(2);
-
-const token: fc.Arbitrary<TokenStep> = fc.oneof(
-  {
-    weight: 6,
-    arbitrary: around('now', [0, 0, 0, -1, 1, tokenLeadMicros - 1, tokenLeadMicros, tokenLeadMicros + 1]),
-  },
-  {
-    weight: 4,
-    arbitrary: around('known', [0, 0, 0, -1, 1, ...[-1, 0, 1].map((off) => tokenSlackMicros + off)]),
-  },
-  { weight: 1, arbitrary: around('aged', [-1, 0, 1]) },
-);
-
-function around(from: TokenStep['from'], deltas: readonly number[]): fc.Arbitrary<TokenStep> {
-  return fc.record({ from: fc.constant(from), index, delta: fc.constantFrom(...deltas) });
-}
-
-/** `often`: out of 10, how often the attempt was proposed before. */
-function lease(often: number): fc.Arbitrary<LeaseStep> {
-  return fc.record({
-    again: fc.nat(9).map((n) => n < often),
-    index,
-    secret,
-    token,
-    names: someNames,
-    ownNames: fc.nat(5).map((n) => n > 0),
-    shared: fc.nat(2).map((n) => n === 0),
-  });
-}
-
 const ttlMs = fc.constantFrom(100, 1000, 30_000, longestTtlMs, longestTtlMs + 1);
 const seen = fc.option(token, { nil: undefined, freq: 3 });
 const markerKey = fc.constantFrom('k0', 'k1');
 const marker = fc.option(fc.record({ key: markerKey, digest: fc.constantFrom('d0', 'd0', 'd0', 'd1') }), {
   nil: undefined,
+  freq: 2,
 });
 const binding = fc.nat(2);
 const why = fc.constantFrom('released', 'forced', 'undone', 'undone');
@@ -245,16 +192,23 @@ export const anyStep: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 15, arbitrary: anyLineStep },
   {
-    weight: 9,
+    weight: 14,
     arbitrary: step<Of<'renew'>>('renew', {
       lease: lease(9),
       ttlMs,
-      progress: fc.option(progress, { nil: undefined }),
+      progress: fc.option(progress, { nil: undefined, freq: 2 }),
+      binding: fc.option(fc.record({ binding: fc.nat(3), binds: fc.boolean() }), { nil: undefined, freq: 2 }),
     }),
   },
   {
     weight: 9,
-    arbitrary: step<Of<'repair'>>('repair', { lease: lease(7), ttlMs, binding, progress, marker }),
+    arbitrary: step<Of<'repair'>>('repair', {
+      lease: lease(7),
+      ttlMs,
+      binding,
+      progress: fc.constantFrom('', '', 'p0', 'p1'),
+      marker,
+    }),
   },
   {
     weight: 16,
@@ -267,6 +221,7 @@ export const anyStep: fc.Arbitrary<Step> = fc.oneof(
       markerKey: fc.option(markerKey, { nil: undefined }),
     }),
   },
+  { weight: 8, arbitrary: step<Of<'end'>>('end', { lease: lease(9), binding: fc.constantFrom(0, 0, 0, 1) }) },
   { weight: 6, arbitrary: step<Of<'force'>>('force', { name, of: fc.option(index, { nil: undefined }) }) },
   {
     weight: 7,

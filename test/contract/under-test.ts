@@ -28,6 +28,8 @@ export interface UnderTest {
   wakes(): Promise<readonly Wake[]>;
   /** The news since the last call. A node tells none until it is asked to `watch`: see `watch`. */
   news(): Promise<readonly News[]>;
+  /** The leases that were told as forced since the last call. */
+  forced(): Promise<readonly string[]>;
   /** Asks for the news, and returns once they are heard. */
   watch(forMs: number): Promise<void>;
   close(): Promise<void>;
@@ -60,6 +62,7 @@ class KeepingEars implements Ears {
   readonly replica = replica;
   #wakes: Wake[] = [];
   #news: News[] = [];
+  #forced: string[] = [];
 
   wake(wake: Wake): void {
     this.#wakes.push(wake);
@@ -67,6 +70,10 @@ class KeepingEars implements Ears {
 
   news(news: News): void {
     this.#news.push(news);
+  }
+
+  forced(leaseRef: string): void {
+    this.#forced.push(leaseRef);
   }
 
   missed(): void {}
@@ -77,6 +84,10 @@ class KeepingEars implements Ears {
 
   takeNews(): readonly News[] {
     return this.#news.splice(0);
+  }
+
+  takeForced(): readonly string[] {
+    return this.#forced.splice(0);
   }
 }
 
@@ -92,6 +103,7 @@ export function openMemory(runId = 'run-0', rules: Partial<Rules> = {}): UnderTe
     forget: async () => node.restart('lost', runId),
     wakes: async () => ears.takeWakes(),
     news: async () => ears.takeNews(),
+    forced: async () => ears.takeForced(),
     watch: async (forMs) => void (await node.ask({ kind: 'watch', forMs })),
     close: async () => {},
   };
@@ -133,7 +145,7 @@ async function listenTo(
   node: RedisNode,
   control: Redis,
   namespace: string,
-): Promise<Pick<UnderTest, 'wakes' | 'news' | 'watch'>> {
+): Promise<Pick<UnderTest, 'wakes' | 'news' | 'forced' | 'watch'>> {
   const ears = new KeepingEars();
   const keys = keysOf(namespace);
   const wakes = wakeChannel(keys, replica);
@@ -146,6 +158,7 @@ async function listenTo(
       else ears.wake(wake);
     },
     news: (news) => ears.news(news),
+    forced: (leaseRef) => ears.forced(leaseRef),
     missed: () => ears.missed(),
   };
   const catchUp = async () => {
@@ -167,6 +180,10 @@ async function listenTo(
     news: async () => {
       await catchUp();
       return ears.takeNews();
+    },
+    forced: async () => {
+      await catchUp();
+      return ears.takeForced();
     },
     watch: async (forMs) => {
       await node.ask({ kind: 'watch', forMs });

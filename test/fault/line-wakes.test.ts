@@ -41,7 +41,8 @@ describe('a replica whose subscriptions are cut at every node', () => {
       waiting.push(turns.take(desk, { owner: `w${index}`, resources: [NAME] }));
       await scene.queued(NAME, index + 1);
     }
-    for (const door of doors) expect(await listeners(door)).toHaveLength(2);
+    // What was ended by force, and each replica's wakes.
+    for (const door of doors) expect(await listeners(door)).toHaveLength(3);
     await deafen();
     expect(await one!.release(first)).toBe(true);
     await Promise.all(waiting);

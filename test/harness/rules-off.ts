@@ -49,7 +49,10 @@ export const closedComesBack = without(
   "if r.state ~= 'O' then return r.state ~= 'o' or",
 );
 
-/** An undo frees a lease that a repeat of the request was answered with. */
+/**
+ * A release frees a lease that is no longer its sender's: an undo one that a repeat of the request was answered with,
+ * the late end of a stream one that was resumed. What is bound takes the long way, so here is the one place.
+ */
 export const bindingIgnored = without('if binding < 0 or h.binding <= binding then', 'if true then');
 
 /** A node whose clock jumped goes on voting. */

@@ -44,6 +44,8 @@ local function hold_plainly(name, number, ttl, from, till, put)
   return 'h'
 end
 
+-- Its binding is 0, whatever was named: a newer one comes with a renewal, which is then the newest event, or with a
+-- marker, so never without a flag.
 local function release_plainly(name, number, value)
   local key = PREFIX .. name
   local stored = call('HGET', key, 's')
@@ -95,6 +97,11 @@ local READERS = {
     local name, number, value, after = unpack_header(PLAIN_RELEASE, operations, at)
     local answer = plainly and release_plainly(name, number, value)
     return answer or decide({ 'r', name, number, value }), after
+  end,
+  [byte('b')] = function(operations, at)
+    local name, number, value, after = unpack_header(PLAIN_RELEASE, operations, at)
+    local answer = plainly and release_plainly(name, number, value)
+    return answer or decide({ 'r', name, number, value, 'released', '', 0, 0 }), after
   end,
   [byte('p')] = function(operations, at)
     local packed, after = unpack_header(PACKED, operations, at)

@@ -1,7 +1,7 @@
 --[[
 ends.lua: RELEASE and FORCE by the rules of node.ts, at length.
 
-Part of the votes script after votes.lua (concatenated by ../scripts.ts), in the same function; uses KEYS[4] marker
+Part of the votes script after renew.lua (concatenated by ../scripts.ts), in the same function; uses KEYS[4] marker
 prefix.
 ]]
 -- HDEL is not refused when memory is full, and after a first write Redis lets the script finish: so a full node can
@@ -116,5 +116,6 @@ local function force(o)
     end
   end
   if wrote then return full(wrote) end
+  pcall('PUBLISH', BESIDE .. 'forced', told[2])
   return cjson.encode({ 'f', value, told })
 end

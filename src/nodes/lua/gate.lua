@@ -1,7 +1,7 @@
 --[[
 gate.lua: opens the script that answers a batch of operations: what it is given, and whether this node may vote.
 
-Part of the votes script (concatenated by ../scripts.ts): layout, gate, then record, readers, line, votes, ends and views as the
+Part of the votes script (concatenated by ../scripts.ts): layout, gate, then record, readers, line, votes, renew, ends and views as the
 body of one function that is only run when a batch needs more than the short way, then answer.
 
 KEYS[1] meta  KEYS[2] names  KEYS[3] record prefix  KEYS[4] marker prefix  KEYS[5] quarantine  KEYS[6] beside prefix

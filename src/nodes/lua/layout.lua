@@ -4,7 +4,7 @@ layout.lua: how a record is laid out, and the little that every script needs of 
 First part of both scripts (concatenated by ../scripts.ts), whose locals it makes; uses
   KEYS[3] record   prefix of the hashes, one a resource
   KEYS[6] beside   prefix of what stands beside the records: q:NAME line, w:ID waiter, o:OWNER its waiters' ids,
-                   s:NAME readers, x:NAME tokens that were shut, and the channels wake:REPLICA and news
+                   s:NAME readers, x:NAME tokens that were shut, and the channels wake:REPLICA, forced and news
 
 Fields of a record:
   s  packed as HEADER: the holder's expiry (0: nobody), the ring's next slot, flags (1 has a marker, 2 has progress,

@@ -1,5 +1,5 @@
 --[[
-votes.lua: HOLD, RENEW and REPAIR by the rules of node.ts, at length.
+votes.lua: HOLD and REPAIR by the rules of node.ts, at length.
 
 Part of the votes script after line.lua (concatenated by ../scripts.ts), inside one function: to make all these
 functions costs as much as several plain votes, and most batches need none of them.
@@ -235,51 +235,4 @@ local function repair(o)
     if not known[1] or (known[2] and tonumber(known[3]) <= now) then write_marker(mkey, value, mdigest) end
   end
   return 'h'
-end
-
--- Why the lease is gone, from the newest event that names it.
-local function why_missing(r, ref)
-  local stored = call('HGETALL', r.key)
-  local at, newest = -1, nil
-  for i = 1, #stored, 2 do
-    local slot = tonumber(stored[i])
-    if slot then
-      local kind, _, _, named = string.match(stored[i + 1], '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31')
-      -- The ring's age order: slots up to the newest belong to this turn, later ones to the turn before.
-      local age = (r.slot - 1 - slot) % RING
-      if named == ref and (at == -1 or age < at) then at, newest = age, kind end
-    end
-  end
-  if newest == 'released' or newest == 'undone' then return 'released' end
-  if newest == 'forced' or newest == 'expired' then return newest end
-  return 'unknown'
-end
-
-local function renew(o)
-  local value, ttl, ref, progress = o[4], o[5], o[6], o[7]
-  local records, held = load_all(o[2]), {}
-  for i = 1, #records do
-    held[i] = held_by(records[i], value)
-    if not held[i] then
-      save_all(records)
-      return cjson.encode({ 'm', why_missing(records[1], ref) })
-    end
-  end
-  for i = 1, #records do
-    local r, h = records[i], held[i]
-    h.expiry, h.dirty, r.dirty = math.max(h.expiry, now + ttl * 1000), true, true
-    if progress ~= '' then
-      if h ~= r then h.progress = progress
-      elseif not has(r.flags, PROGRESS) then r.flags = r.flags + PROGRESS end
-    end
-    event(r, 'renewed', head_of(h), '', h.expiry - now)
-  end
-  local wrote = save_all(records)
-  if wrote then return full(wrote) end
-  if progress ~= '' then
-    for i = 1, #records do
-      if held[i] == records[i] then call('HSET', records[i].key, 'p', progress) end
-    end
-  end
-  return cjson.encode({ 'e', shown(records[1], held[1]), marker_key(records[1], held[1]) })
 end

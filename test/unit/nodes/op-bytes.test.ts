@@ -1,4 +1,4 @@
-/** Operations as answer.lua reads them: the two plain kinds field by field, everything else as MessagePack. */
+/** Operations as answer.lua reads them: the plain kinds field by field, everything else as MessagePack. */
 import { Unpackr } from 'msgpackr';
 import { describe, expect, test } from 'vitest';
 import type { HoldOp, NodeOp, ReleaseOp } from '../../../src/nodes/node.ts';
@@ -44,7 +44,7 @@ function read(bytes: Buffer): unknown[][] {
       const [token, ttlMs] = [take(8).readDoubleLE(), take(4).readUInt32LE()];
       const [from, till] = [take(2).readUInt16LE(), take(2).readUInt16LE()];
       found.push([kind, name, token, ttlMs, from, till, take(take(2).readUInt16LE())]);
-    } else if (kind === 'r') {
+    } else if (kind === 'r' || kind === 'b') {
       found.push([kind, take(take(1)[0]!).toString(), take(8).readDoubleLE(), take(take(1)[0]!).toString()]);
     } else {
       found.push([kind, new Unpackr().unpack(take(take(4).readUInt32LE()))]);
@@ -81,6 +81,13 @@ test('a plain release is its name, token and value', () => {
   expect(read(batchBytes([RELEASE]))).toEqual([['r', 'a', Number(TOKEN), RELEASE.value]]);
 });
 
+test('one with binding 0 says so by its letter, one with another binding is not plain', () => {
+  expect(read(batchBytes([{ ...RELEASE, binding: 0 }]))).toEqual([['b', 'a', Number(TOKEN), RELEASE.value]]);
+  expect(read(batchBytes([{ ...RELEASE, binding: 1 }]))).toEqual([
+    ['p', ['r', 'a', Number(TOKEN), RELEASE.value, 'released', '', 0, 1, 0, '']],
+  ]);
+});
+
 const ALL = { value: 'v', token: TOKEN, ttlMs: 5, leaseRef: 'ref', resources: ['a', 'b'] };
 const HELD = { ...ALL, secret: 's', owner: 'w1', card: '{}' };
 // A body and its measures: where the token begins, how long the value is, where the owner ends (in bytes).
@@ -102,6 +109,8 @@ test.each([
   ],
   [{ kind: 'renew', ...ALL }, ['n', ['a', 'b'], NUMBER, 'v', 5, 'ref', '']],
   [{ kind: 'renew', ...ALL, progress: 'p' }, ['n', ['a', 'b'], NUMBER, 'v', 5, 'ref', 'p']],
+  [{ kind: 'renew', ...ALL, binding: 0 }, ['n', ['a', 'b'], NUMBER, 'v', 5, 'ref', '', 0, 0]],
+  [{ kind: 'renew', ...ALL, binding: 2, binds: true }, ['n', ['a', 'b'], NUMBER, 'v', 5, 'ref', '', 2, 1]],
   [
     { kind: 'repair', ...HELD, binding: 3, progress: 'p' },
     ['p', ['a', 'b'], NUMBER, 5, ...BODY, 3, 'p', '', ''],

@@ -93,9 +93,10 @@ describe('parseAnswer', () => {
     ],
     [['s', BIG], { kind: 'stale', fence: holder.token }],
     [
-      ['e', holderTuple, 'key', 'digest'],
-      { kind: 'extended', holder, markerKey: 'key', markerDigest: 'digest' },
+      ['e', holderTuple, 'key', 'digest', true],
+      { kind: 'extended', holder, markerKey: 'key', markerDigest: 'digest', waited: true },
     ],
+    [['b', 4], { kind: 'bound', binding: 4 }],
     [['m', 'expired'], { kind: 'missing', why: 'expired' }],
     [['p', 'value', holderTuple], { kind: 'replay', value: 'value', holder }],
     [['E', 'value', 'forced'], { kind: 'ended', value: 'value', why: 'forced' }],

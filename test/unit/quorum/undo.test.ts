@@ -46,6 +46,17 @@ function bench(answers: readonly Answer[] = [CONFIRMED, CONFIRMED, CONFIRMED]) {
 }
 
 describe('send', () => {
+  test('the end of a stream, which names its binding, does not stand in for a release that names none', async () => {
+    const { nodes, undo, advance } = bench([SILENT]);
+    const release = { ...undoOf('a'), closing: false };
+    await undo.send({ ...undoOf('a'), binding: 1 }, [0]);
+    await undo.send(release, [0]);
+    expect(undo.count(0)).toBe(2);
+    nodes[0]!.ops.length = 0;
+    await advance(5000);
+    expect(nodes[0]!.ops).toContainEqual(release);
+  });
+
   test('goes to the targets and no further, and is done when they confirmed', async () => {
     const { nodes, undo, advance } = bench();
     expect(await undo.send(undoOf('a'), [0, 2])).toEqual([CONFIRMED, CONFIRMED]);
