@@ -1,0 +1,140 @@
+/** Tells a client that ended its stream from one that fell silent. */
+import { subscribe } from 'node:diagnostics_channel';
+import { constants, type Http2Session, type ServerHttp2Stream } from 'node:http2';
+import type { Socket } from 'node:net';
+import type { Clock, Timer } from '../std/clock.ts';
+
+/**
+ * `closed`: the client, or its kernel after its process died, said that it is over. `silent`: nobody did. Behind a proxy
+ * it is the proxy's word.
+ */
+export type ClientEnd = 'closed' | 'silent';
+
+export interface Connection {
+  /** How a stream ended that the client or the transport ended. Ask it in the call's first `cancelled` or `close`. */
+  endOf(): ClientEnd;
+}
+
+// Documented by Node; without them every end would count as silent.
+export const STREAM_CREATED = 'http2.server.stream.created';
+export const STREAM_CLOSE = 'http2.server.stream.close';
+/** What the peer's kernel causes; every other error says that nobody answered. */
+const SAID_BY_PEER: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE']);
+/** How long a dead session may take to send what it still has. */
+const LINGER_MS = 1000;
+/** node:http2 shows the properties of the socket of a session, not the socket. */
+const CONNECTION = Symbol('connection');
+
+type Named = Socket & { [CONNECTION]?: Standing };
+
+class Standing implements Connection {
+  readonly socket: Socket;
+  #session: Http2Session | undefined;
+  #end: ClientEnd | undefined;
+  #lingers = false;
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+    socket.once('end', () => this.#say('closed'));
+    socket.once('error', ({ code = '' }: NodeJS.ErrnoException) =>
+      this.#say(SAID_BY_PEER.has(code) ? 'closed' : 'silent'),
+    );
+  }
+
+  /** With its first stream, because grpc-js shows no session. */
+  carries(session: Http2Session): void {
+    if (this.#session !== undefined) return;
+    this.#session = session;
+    // NO_ERROR announces an end, and the streams live on; any other code ends all of them at once.
+    session.on('goaway', (code: number) => {
+      if (code !== constants.NGHTTP2_NO_ERROR) this.#say('closed');
+    });
+  }
+
+  endOf(): ClientEnd {
+    // While the session lives, one stream alone has ended, and only its client does that.
+    if (this.#session?.destroyed === false && !this.socket.destroyed) return this.#end ?? 'closed';
+    // Keepalive, or we ourselves: what the peer may say from now on is an answer to that.
+    this.#say('silent');
+    return this.#end as ClientEnd;
+  }
+
+  /** A dead session waits for its last write, which takes for ever when the peer stands still. */
+  sweep(): void {
+    if (this.#session?.destroyed !== true) return;
+    if (this.#lingers) this.socket.destroy();
+    this.#lingers = true;
+  }
+
+  #say(end: ClientEnd): void {
+    this.#end ??= this.#session?.destroyed === true ? 'silent' : end;
+  }
+}
+
+subscribe(STREAM_CREATED, (message) => {
+  const { session } = (message as { stream: ServerHttp2Stream }).stream;
+  if (session !== undefined) (session.socket as Named)[CONNECTION]?.carries(session);
+});
+
+/**
+ * A stream that its client reset with NO_ERROR while we write would wait for that write, and nobody would hear of the
+ * end.
+ */
+export function endReset(message: unknown): void {
+  const { stream } = message as { stream: ServerHttp2Stream };
+  if (!stream.aborted || stream.destroyed || stream.rstCode !== constants.NGHTTP2_NO_ERROR) return;
+  setImmediate(() => stream.destroy());
+}
+
+subscribe(STREAM_CLOSE, endReset);
+
+/** The sockets of this server, by the name that grpc-js gives a call's peer. */
+export class Connections {
+  readonly #clock: Clock;
+  readonly #standing = new Map<string, Standing>();
+  #taken = 0;
+  #sweep: Timer | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get size(): number {
+    return this.#standing.size;
+  }
+
+  /** Before the socket is injected into grpc-js. */
+  take(socket: Socket): void {
+    const name = this.#name(socket);
+    const standing = new Standing(socket);
+    (socket as Named)[CONNECTION] = standing;
+    this.#standing.set(name, standing);
+    socket.once('close', () => this.#standing.delete(name));
+    this.#sweep ??= this.#clock.after(LINGER_MS, () => this.#sweepAll());
+  }
+
+  /** By `call.getPeer()`, asked while the call lives: afterwards it is `unknown`. */
+  of(peer: string): Connection | undefined {
+    return this.#standing.get(peer);
+  }
+
+  destroyAll(): void {
+    for (const { socket } of this.#standing.values()) socket.destroy();
+  }
+
+  /** A unix socket has no name, and one port of a client may be connected to two of ours: those get a number. */
+  #name(socket: Socket): string {
+    const { remoteAddress, remotePort } = socket;
+    this.#taken += 1;
+    const name = `${remoteAddress}:${remotePort}`;
+    if (remoteAddress !== undefined && remotePort !== undefined && !this.#standing.has(name)) return name;
+    const address = `${remoteAddress ?? 'unix'}#${this.#taken}`;
+    Object.defineProperty(socket, 'remoteAddress', { value: address });
+    return remotePort === undefined ? address : `${address}:${remotePort}`;
+  }
+
+  #sweepAll(): void {
+    for (const standing of this.#standing.values()) standing.sweep();
+    this.#sweep = this.size === 0 ? undefined : this.#clock.after(LINGER_MS, () => this.#sweepAll());
+  }
+}
