@@ -3,7 +3,7 @@ import type { Lease } from '../domain/lease.ts';
 import { limits } from '../domain/limits.ts';
 import type { Probe } from '../domain/probe.ts';
 import { noQuorum, type Refusal } from '../domain/refusals.ts';
-import type { LineView, NodeHolder } from '../nodes/node.ts';
+import type { NodeHolder } from '../nodes/node.ts';
 import { answeredCount, distinct, isSilent, lineOf } from '../quorum/ballot.ts';
 import type { Quorum } from '../quorum/quorum.ts';
 import { pause } from '../std/clock.ts';
@@ -12,8 +12,7 @@ import { Attempts, callerGone, type Outcome } from './attempt.ts';
 import { viewOf } from './card.ts';
 import type { Line } from './line.ts';
 import type { AcquireAsk, Busy, Caller } from './locks.ts';
-import { obtainableAt, preference } from './sight.ts';
-import { holdersIn } from './views.ts';
+import { pick, type Standing } from './pick.ts';
 import type { Call, WaitEnd, Waiter } from './waiter.ts';
 
 /** After so many split votes the nodes are asked one after the other: attempts then meet at the first node. */
@@ -21,14 +20,6 @@ const SPLITS_BEFORE_ORDER = 2;
 const JITTER_MS = 16;
 
 type Ended = Lease | Busy | Refusal;
-
-type Standing = Pick<LineView, 'position' | 'length'>;
-
-/** `names` is undefined when too few are obtainable. */
-interface Picked extends Standing {
-  readonly names: readonly string[] | undefined;
-  readonly holders: readonly NodeHolder[];
-}
 
 export interface Counter {
   readonly quorum: Quorum;
@@ -74,7 +65,7 @@ class Acquisition {
     for (let tried = 0; tried < limits.attempts; tried += 1) {
       let { resources } = this.#ask;
       if (this.#ask.any > 0) {
-        const picked = await this.#pick();
+        const picked = await pick(this.#quorum, this.#ask);
         if ('kind' in picked) return picked;
         if (picked.names === undefined) return this.#busy(picked.holders, { line: picked });
         resources = picked.names;
@@ -99,7 +90,7 @@ class Acquisition {
     const { priority, owner, mode, any, resources, waitMs } = this.#ask;
     let names = any === 0 && this.#line.isClear(resources) ? resources : undefined;
     if (any > 0) {
-      const picked = await this.#pick();
+      const picked = await pick(this.#quorum, this.#ask);
       if ('kind' in picked) return picked;
       names = picked.names;
     }
@@ -112,7 +103,9 @@ class Acquisition {
     const id = this.#attempts.requestKey ?? this.#random.bytes(12).toString('base64url');
     const repeatable = this.#attempts.requestKey !== undefined;
     const place = { id, priority, owner, mode, any, resources };
-    const waiter = this.#line.enter(place, agoMs, repeatable, this.#caller.queued);
+    const caller = this.#caller;
+    const queued = caller.queued === undefined ? undefined : caller.queued.bind(caller);
+    const waiter = this.#line.enter(place, agoMs, repeatable, queued);
     if ('kind' in waiter) return waiter;
     const timer =
       waitMs === Infinity
@@ -254,31 +247,6 @@ class Acquisition {
   #leave({ place }: Waiter, nodes: readonly number[]): void {
     const { id, mode, resources, replica } = place;
     void this.#quorum.undo.send({ kind: 'leave', id, mode, resources, replica }, nodes);
-  }
-
-  /** Of the resources that would do, enough that a look shows to be obtainable at a majority. */
-  async #pick(): Promise<Picked | Refusal> {
-    const { resources, any, mode } = this.#ask;
-    const looks = await Promise.all(
-      resources.map((resource) => this.#quorum.votes.all({ kind: 'look', resource, history: 0, line: 1 })),
-    );
-    const answered = Math.min(...looks.map(answeredCount));
-    if (answered < this.#quorum.majority) {
-      return noQuorum(answered, this.#quorum.size, this.#quorum.retryAfterMs);
-    }
-    const views = looks.map((answers) =>
-      answers.flatMap((answer) => (answer.kind === 'seen' ? [answer.view] : [])),
-    );
-    const free = new Set(
-      resources.filter(
-        (_, at) => views[at]!.filter((view) => obtainableAt(view, { mode })).length >= this.#quorum.majority,
-      ),
-    );
-    const names = preference(this.#ask.owner, resources).filter((name) => free.has(name));
-    const holders = views.flat().flatMap(holdersIn);
-    const length = Math.max(0, ...views.flat().map((view) => view?.line?.length ?? 0));
-    const enough = names.length >= any ? names.slice(0, any) : undefined;
-    return { names: enough, holders: distinct(holders), position: 0, length };
   }
 
   #jitter(): Promise<void> {

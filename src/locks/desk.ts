@@ -55,22 +55,6 @@ export function makeLocks({
     return answer;
   }
 
-  /** The release and the hold of whoever is next leave in one script: both are asked for in this tick. */
-  function handOver(ask: ReleaseAsk): ReturnType<typeof release> {
-    const released = release(quorum, ask);
-    line.handOver(ask.lease.resources, ask.lease.token);
-    return released;
-  }
-
-  async function renew(ask: HeartbeatAsk): Promise<Renewed | Refusal> {
-    const answer = await heartbeat(quorum, ask, formatLeaseId(ask.lease));
-    if (answer.kind === 'refusal') return answer;
-    assert(answer.kind === 'extension', 'only a stream names its binding');
-    const { lease, priority, waited } = answer;
-    const asker = waited ? await askerFor(quorum, lease, priority, yieldAfterMs) : undefined;
-    return { kind: 'renewed', lease, asker };
-  }
-
   const taken = ({ kind }: { readonly kind: string }): Outcome => (kind === 'lease' ? 'granted' : 'busy');
 
   return {
@@ -80,13 +64,13 @@ export function makeLocks({
       return answer.kind === 'lease' ? holds.take(answer, caller, news) : answer;
     },
     resume: (lease, news) => told('resume', () => 'renewed', holds.resume(lease, news)),
-    heartbeat: (ask) => told('heartbeat', () => 'renewed', renew(ask)),
+    heartbeat: (ask) => told('heartbeat', () => 'renewed', renew(quorum, ask, yieldAfterMs)),
     async release(ask) {
       const tell = holds.letGo(ask.lease.value);
       const answer = await told(
         'release',
         (ended) => ('released' in ended && ended.released ? 'released' : 'gone'),
-        handOver(ask),
+        handOver(quorum, line, ask),
       );
       tell?.();
       if (answer.kind === 'released' && !answer.released) probe.ownershipViolation('release');
@@ -109,4 +93,20 @@ export function makeLocks({
       return holds.count;
     },
   };
+}
+
+/** The release and the hold of whoever is next leave in one script: both are asked for in this tick. */
+function handOver(quorum: Quorum, line: Line, ask: ReleaseAsk): ReturnType<typeof release> {
+  const released = release(quorum, ask);
+  line.handOver(ask.lease.resources, ask.lease.token);
+  return released;
+}
+
+async function renew(quorum: Quorum, ask: HeartbeatAsk, yieldAfterMs: number): Promise<Renewed | Refusal> {
+  const answer = await heartbeat(quorum, ask, formatLeaseId(ask.lease));
+  if (answer.kind === 'refusal') return answer;
+  assert(answer.kind === 'extension', 'only a stream names its binding');
+  const { lease, priority, waited } = answer;
+  const asker = waited ? await askerFor(quorum, lease, priority, yieldAfterMs) : undefined;
+  return { kind: 'renewed', lease, asker };
 }

@@ -19,7 +19,6 @@ import { type Answers, lineOf } from '../quorum/ballot.ts';
 import type { Quorum } from '../quorum/quorum.ts';
 import type { Timer } from '../std/clock.ts';
 import { Audience } from './audience.ts';
-import { viewOf } from './card.ts';
 import { Keeper } from './keeper.ts';
 import type { Queued } from './locks.ts';
 import { LOOK_MS, Lookout } from './lookout.ts';
@@ -38,9 +37,6 @@ export interface LineSettings {
 export type PlaceAsk = Pick<Place, 'id' | 'priority' | 'owner' | 'mode' | 'any' | 'resources'>;
 
 const JOIN_LATE_MS = 50;
-/** Whoever wants to hear its place hears soon that somebody ahead has gone; not each time, where many go a second. */
-const TELL_MS = 250;
-
 const draining: Refusal = refuse('DRAINING', 'this replica is shutting down: ask another one', {
   retryAfterMs: 1000,
 });
@@ -146,7 +142,7 @@ export class Line {
     waiter.line = lineOf(answers) ?? waiter.line;
     if (waiter.line?.tangled === true) void this.#untangle(waiter);
     this.#callIfReady(waiter);
-    this.#announce(waiter);
+    this.#lookout.announce(waiter);
   }
 
   /** Whoever stands in its way may be gone by then. */
@@ -182,22 +178,10 @@ export class Line {
       this.#hear(waiter, node, answer.line);
       if (answer.line.tangled) void this.#untangle(waiter);
       this.#callIfReady(waiter);
-      this.#announce(waiter);
+      this.#lookout.announce(waiter);
     } else if (answer.kind === 'crowded') {
       waiter.end({ kind: 'refused', refusal: this.crowded() });
     }
-  }
-
-  /** At once where it is known who is in the way; else a look will tell. */
-  #announce({ state, audience, line, inTheWay, place }: Waiter): void {
-    if (audience === undefined || audience.told || state !== 'queued') return;
-    if (line === undefined || inTheWay.length === 0) {
-      for (const resource of place.resources) this.#lookout.lookAfter(resource, TELL_MS);
-      return;
-    }
-    const nowMs = this.#quorum.clock.wallMicros() / 1000;
-    const { position, length: queueLength } = line;
-    audience.begin({ position, queueLength, holders: inTheWay.map((holder) => viewOf(holder, nowMs)) });
   }
 
   crowded(): Refusal {
@@ -223,10 +207,7 @@ export class Line {
     this.#late = this.#late.filter((other) => other !== waiter);
     for (const resource of this.#places.remove(waiter)) this.#lookout.forget(resource);
     this.#probe.waiters(this.#places.count);
-    for (const resource of waiter.place.resources) {
-      const heard = this.#places.row(resource)[0]?.audience !== undefined;
-      if (heard) this.#lookout.lookAfter(resource, TELL_MS);
-    }
+    this.#lookout.lookForListeners(waiter.place.resources);
   }
 
   /**

@@ -12,7 +12,7 @@ export interface Caller {
   /** Calls `act` once when the caller goes; the result takes that back. Only those who wait ask for it. */
   whenGone(act: () => void): () => void;
   /** Present if the caller wants to hear where it stands while it waits. Must not throw. */
-  readonly queued?: (queued: Queued) => void;
+  queued?(queued: Queued): void;
 }
 
 /** Where a caller stands that waits; told anew when it changes. */

@@ -12,6 +12,8 @@ import type { Waiter } from './waiter.ts';
 export const LOOK_MS = 1000;
 /** A holder's end is told in whole milliseconds, rounded down. */
 const ROUNDING_MS = 1;
+/** Whoever wants to hear its place hears soon that somebody ahead has gone; not each time, where many go a second. */
+const TELL_MS = 250;
 /** How much of a node's line a look asks for: whoever stands behind these is not next. */
 const FIRST_IN_LINE = 8;
 /** The same where somebody wants to hear its place; whoever stands further back hears what its last refresh told. */
@@ -73,6 +75,25 @@ export class Lookout {
       this.#onSeen(waiter);
     }
     this.lookAfter(resource, majorityEndsMs(seen.map(endOf), this.#quorum.majority));
+  }
+
+  /** Where it stands: at once if it is known who is in the way; else a look will tell. */
+  announce({ state, audience, line, inTheWay, place }: Waiter): void {
+    if (audience === undefined || audience.told || state !== 'queued') return;
+    if (line === undefined || inTheWay.length === 0) {
+      for (const resource of place.resources) this.lookAfter(resource, TELL_MS);
+      return;
+    }
+    const nowMs = this.#quorum.clock.wallMicros() / 1000;
+    const { position, length: queueLength } = line;
+    audience.begin({ position, queueLength, holders: inTheWay.map((holder) => viewOf(holder, nowMs)) });
+  }
+
+  /** Somebody has gone: those who listen may have moved. */
+  lookForListeners(resources: readonly string[]): void {
+    for (const resource of resources) {
+      if (this.#places.row(resource)[0]?.audience !== undefined) this.lookAfter(resource, TELL_MS);
+    }
   }
 
   #tell(resource: string, views: readonly Look[]): void {

@@ -56,9 +56,9 @@ export async function resume(replica: Replica, { leaseId }: Pick<Lease, 'leaseId
 export class Listener implements Caller {
   readonly principal = '';
   readonly told: Queued[] = [];
-  readonly queued = (queued: Queued): void => {
+  queued(queued: Queued): void {
     this.told.push(queued);
-  };
+  }
 
   gone(): boolean {
     return false;
