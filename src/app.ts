@@ -21,6 +21,8 @@ import type { ClusterStatus } from './quorum/status.ts';
 import { embeddedStore, type Store } from './quorum/store.ts';
 import { type Clock, systemClock } from './std/clock.ts';
 import { systemRandom } from './std/random.ts';
+import { runPrimary } from './workers/primary.ts';
+import { runWorker, type WorkerDoors } from './workers/worker.ts';
 
 /** The health service follows the probes of the nodes, which come twice a second. */
 const HEALTH_EVERY_MS = 250;
@@ -36,8 +38,10 @@ export interface Replica {
   drain(): Promise<void>;
 }
 
-/** What the bench and tests add to a replica; nothing of it can be set from outside the process. */
+/** What the bench, tests and a primary add to a replica; nothing of it can be set from outside the process. */
 export interface ReplicaHooks {
+  /** This is one of several processes of the service. */
+  readonly worker?: WorkerDoors;
   readonly extraServices?: readonly ExtraService[];
   readonly quarantineOff?: boolean;
   readonly clock?: Clock;
@@ -68,7 +72,7 @@ async function openStore(settings: Settings, probe: Probe, hooks: ReplicaHooks):
     longestTtlMs: settings.maxTtlMs,
     nodeTimeoutMs: settings.nodeTimeoutMs,
     clockSkewMs: settings.clockSkewMs,
-    bootstrap: settings.bootstrap,
+    bootstrap: settings.bootstrap && hooks.worker !== undefined ? 'done' : settings.bootstrap,
     clock,
     random: systemRandom,
     probe,
@@ -86,7 +90,11 @@ interface Insight {
   close(): Promise<void>;
 }
 
-async function openInsight(settings: Settings, cluster: () => Store | undefined): Promise<Insight> {
+async function openInsight(
+  settings: Settings,
+  worker: WorkerDoors | undefined,
+  cluster: () => Store | undefined,
+): Promise<Insight> {
   const { asked, serviceName } = settings.tracing;
   const tracing = await startTracing({ asked, serviceName });
   const metrics = createMetrics({
@@ -97,7 +105,8 @@ async function openInsight(settings: Settings, cluster: () => Store | undefined)
       quorumMargin: cluster()?.status().quorumMargin ?? -1,
     }),
   });
-  const logs = createLogs({ level: settings.logLevel, version, onDrop: () => metrics.logLineDropped() });
+  const onDrop = (): void => metrics.logLineDropped();
+  const logs = createLogs({ level: settings.logLevel, version, worker: worker?.number, onDrop });
   const sinks = [
     { name: 'metrics', probe: metrics.probe },
     { name: 'logs', probe: logs.probe },
@@ -117,7 +126,7 @@ async function openInsight(settings: Settings, cluster: () => Store | undefined)
 /** Starts everything; whatever fails to start takes the rest down with it. */
 export async function startReplica(settings: Settings, hooks: ReplicaHooks = {}): Promise<Replica> {
   let store: Store | undefined;
-  const insight = await openInsight(settings, () => store);
+  const insight = await openInsight(settings, hooks.worker, () => store);
   try {
     store = await openStore(settings, insight.probe, hooks);
     return await openDoors(settings, hooks, store, insight);
@@ -137,7 +146,7 @@ async function openDoors(
   const { probe, metrics } = insight;
   let draining = false;
   const edge = await openEdge(settings, hooks, store, insight);
-  const http = await startHttp({
+  const http = await (hooks.worker?.startHttp ?? startHttp)({
     address: settings.httpListen,
     version,
     unready: () => whyUnready(store, draining),
@@ -154,7 +163,8 @@ async function openDoors(
   };
   follow();
   const httpAddress = formatAddress(http.address);
-  probe.notice('info', 'serving', { addresses: edge.addresses, http: httpAddress });
+  if (hooks.worker !== undefined) probe.notice('info', 'a worker serves');
+  else probe.notice('info', 'serving', { addresses: edge.addresses, http: httpAddress });
   return {
     addresses: edge.addresses,
     httpAddress,
@@ -197,6 +207,7 @@ function openEdge(
     version,
     status: () => store.status(),
     onCall: metrics.rpc,
+    ...(hooks.worker === undefined ? {} : { listen: hooks.worker.listen }),
     ...(hooks.extraServices === undefined ? {} : { extraServices: hooks.extraServices }),
   });
 }
@@ -219,6 +230,8 @@ function whyUnready(store: Store, draining: boolean): readonly string[] {
 export async function run(settings: Settings): Promise<number> {
   let replica: Replica;
   try {
+    const once = { settings, version, bootstrap: () => bootstrap(settings) };
+    if (settings.workers > 1) return await runPrimary(once);
     replica = await startReplica(settings);
   } catch (error) {
     process.stderr.write(
@@ -231,6 +244,11 @@ export async function run(settings: Settings): Promise<number> {
   });
   await replica.drain();
   return 0;
+}
+
+/** One of the processes of `holdfast serve` with HOLDFAST_WORKERS above 1; resolves as `run` does. */
+export function work(): Promise<number> {
+  return runWorker((settings, worker) => startReplica(settings, { worker }));
 }
 
 function connect(settings: Settings, nodes: readonly NodeSetting[]): RedisNode[] {

@@ -137,6 +137,8 @@ function readValues(layers: readonly Layer[], readFile: ReadFile, problems: stri
     if (problems.length > before) continue;
     const text = found?.text ?? setting.fallback;
     if (text === undefined) {
+      // Unlike a list that is wrong, one that is not there has a meaning: the embedded store.
+      if (key === 'redisNodes') values.redisNodes = [];
       effective.push({ name: setting.name, value: '', source: 'default' });
       continue;
     }

@@ -22,6 +22,12 @@ export function brokenRelations(values: Partial<Values>): string[] {
       `HOLDFAST_NODE_TIMEOUT (${timeout}) must be below HOLDFAST_MAX_TTL (${ttl}): a vote must not outlast its lease`,
     );
   }
+  const { workers = 1, redisNodes } = values;
+  if (workers > 1 && redisNodes?.length === 0) {
+    broken.push(
+      `HOLDFAST_WORKERS (${workers}) must be 1 without HOLDFAST_REDIS_NODES: each process would have a store of its own`,
+    );
+  }
   broken.push(...addressProblems(values), ...accountProblems(values));
   return broken;
 }

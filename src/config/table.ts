@@ -214,7 +214,15 @@ export const table = {
     1,
     100_000,
   ),
-  workers: whole({ name: 'HOLDFAST_WORKERS', fallback: '1', meaning: 'processes that serve' }, 1, 64),
+  workers: whole(
+    {
+      name: 'HOLDFAST_WORKERS',
+      fallback: '1',
+      meaning: 'processes that share the addresses; more than one needs HOLDFAST_REDIS_NODES',
+    },
+    1,
+    64,
+  ),
   clockSkewMs: duration(
     {
       name: 'HOLDFAST_CLOCK_SKEW',

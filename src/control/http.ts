@@ -11,11 +11,13 @@ export type HttpAddress =
 export interface HttpOptions {
   readonly address: HttpAddress;
   readonly version: string;
+  /** Which parts of the service do not answer; empty when all do. */
+  readonly dead?: () => Promise<readonly string[]>;
   /** Why the replica is not ready; empty when it is. */
-  readonly unready: () => readonly string[];
+  readonly unready: () => readonly string[] | Promise<readonly string[]>;
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
   /** Key figures for `/`, without secrets. */
-  readonly about?: () => Readonly<Record<string, unknown>>;
+  readonly about?: () => Readonly<Record<string, unknown>> | Promise<Readonly<Record<string, unknown>>>;
 }
 
 export interface HttpDoor {
@@ -40,11 +42,13 @@ function json(status: number, value: unknown): Answer {
 
 async function answer(path: string, options: HttpOptions): Promise<Answer> {
   switch (path) {
-    case '/livez':
+    case '/livez': {
+      const reasons = (await options.dead?.()) ?? [];
       // That this line runs is the proof: the event loop turns.
-      return json(200, { live: true });
+      return reasons.length === 0 ? json(200, { live: true }) : json(503, { live: false, reasons });
+    }
     case '/readyz': {
-      const reasons = options.unready();
+      const reasons = await options.unready();
       return json(reasons.length === 0 ? 200 : 503, { ready: reasons.length === 0, reasons });
     }
     case '/metrics':
@@ -53,7 +57,7 @@ async function answer(path: string, options: HttpOptions): Promise<Answer> {
       return json(200, {
         service: 'holdfast',
         version: options.version,
-        ...options.about?.(),
+        ...(await options.about?.()),
         paths: ['/livez', '/readyz', '/metrics'],
       });
     default:

@@ -7,6 +7,8 @@ import type { Probe } from '../domain/probe.ts';
 export interface LogsOptions {
   readonly level: string;
   readonly version: string;
+  /** Of a service of several processes, which one this is. */
+  readonly worker?: number | undefined;
   /** Told for each line that was dropped because nobody reads fast enough. */
   readonly onDrop?: () => void;
   /** Where lines go; standard output unless a test says otherwise. */
@@ -42,13 +44,13 @@ export function scrub(line: string): string {
   return line.replace(LEASE_ID, 'hf1.***').replace(LEASE_VALUE, '***').replace(CREDENTIALS, '$1***@');
 }
 
-export function createLogs({ level, version, onDrop = () => {}, stream }: LogsOptions): Logs {
+export function createLogs({ level, version, worker, onDrop = () => {}, stream }: LogsOptions): Logs {
   const { sink, close } =
     stream === undefined ? boundedSink(process.stdout, onDrop) : { sink: stream, close: async () => {} };
   const logger = pino(
     {
       level,
-      base: { service: 'holdfast', version, pid: process.pid },
+      base: { service: 'holdfast', version, pid: process.pid, ...(worker === undefined ? {} : { worker }) },
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       mixin: spanIds,

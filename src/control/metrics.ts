@@ -3,6 +3,7 @@ import { collectDefaultMetrics, type Metric, Registry } from 'prom-client';
 import type { Outcome, Probe } from '../domain/probe.ts';
 import type { NodeState } from '../quorum/status.ts';
 import { type Family, Histograms, Numbers } from './families.ts';
+import type { Snapshot } from './merge.ts';
 
 export interface ClusterReading {
   readonly ready: boolean;
@@ -26,6 +27,8 @@ export interface Metrics {
   sinkFailed(sink: string): void;
   logLineDropped(): void;
   text(): Promise<string>;
+  /** The same as values, for whoever adds up several processes. */
+  snapshot(): Promise<Snapshot>;
 }
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
@@ -61,6 +64,7 @@ const ANSWERS = [
   'wait',
   'crowded',
   'extended',
+  'bound',
   'missing',
   'released',
   'stale',
@@ -97,11 +101,7 @@ function families() {
     ),
     waiters: new Numbers('gauge', 'holdfast_waiters', 'Callers that wait in line here.'),
     kept: new Numbers('gauge', 'holdfast_kept_leases', 'Leases that streams (Hold, Session) keep here.'),
-    heldSeconds: new Histograms(
-      'holdfast_held_seconds',
-      'How long streams kept their leases.',
-      HELD_SECONDS,
-    ),
+    heldSeconds: new Histograms('holdfast_held_seconds', 'How long streams kept their leases.', HELD_SECONDS),
     nodeState: new Numbers('gauge', 'holdfast_node_state', '1 for the state it is in, else 0.', [
       'node',
       'state',
@@ -155,6 +155,11 @@ export function createMetrics({ version, nodes, cluster }: MetricsOptions): Metr
   for (const family of Object.values(all)) register(registry, family);
   // Among them the event loop's lag (nodejs_eventloop_lag_*).
   collectDefaultMetrics({ register: registry });
+  const read = (): void => {
+    const { ready, quorumMargin } = cluster();
+    all.ready.of().value = ready ? 1 : 0;
+    all.margin.of().value = quorumMargin;
+  };
   return {
     contentType: registry.contentType,
     probe: recorder(all, nodes),
@@ -166,10 +171,12 @@ export function createMetrics({ version, nodes, cluster }: MetricsOptions): Metr
       all.linesDropped.of().value += 1;
     },
     text: async () => {
-      const { ready, quorumMargin } = cluster();
-      all.ready.of().value = ready ? 1 : 0;
-      all.margin.of().value = quorumMargin;
+      read();
       return registry.metrics();
+    },
+    snapshot: async () => {
+      read();
+      return (await registry.getMetricsAsJSON()) as Snapshot;
     },
   };
 }

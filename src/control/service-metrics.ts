@@ -24,7 +24,11 @@ function families() {
   return {
     ready: new Numbers('gauge', 'holdfast_ready', '1 while this replica can grant leases.'),
     workers: new Numbers('gauge', 'holdfast_workers', 'Worker processes that serve.'),
-    restarts: new Numbers('counter', 'holdfast_worker_restarts_total', 'Workers that ended and were replaced.'),
+    restarts: new Numbers(
+      'counter',
+      'holdfast_worker_restarts_total',
+      'Workers that ended and were replaced.',
+    ),
     unanswered: new Numbers(
       'counter',
       'holdfast_worker_unanswered_total',
@@ -53,6 +57,7 @@ export function createServiceMetrics(options: ServiceOptions): ServiceMetrics {
   const numbers = Array.from({ length: options.workers }, (_, at) => at + 1);
   for (const number of numbers) own.unanswered.of(String(number));
   const last = new Map<number, Snapshot>();
+  const deaths = new Map<number, number>();
   let retired: Snapshot = [];
 
   const describe = (answers: ReadonlyMap<number, Snapshot | undefined>): void => {
@@ -70,8 +75,11 @@ export function createServiceMetrics(options: ServiceOptions): ServiceMetrics {
   return {
     contentType: registry.contentType,
     async text() {
+      const before = new Map(deaths);
       const answers = await options.gather();
       const fresh = [...answers].map(([number, answer]): Snapshot => {
+        // Died while we asked: what it had counted is in the sums already.
+        if (before.get(number) !== deaths.get(number)) return [];
         // What it counts can only be as much or more.
         if (answer === undefined) return countsOf(last.get(number) ?? []);
         last.set(number, answer);
@@ -84,6 +92,7 @@ export function createServiceMetrics(options: ServiceOptions): ServiceMetrics {
     left(number) {
       retired = merge([retired, countsOf(last.get(number) ?? [])]);
       last.delete(number);
+      deaths.set(number, (deaths.get(number) ?? 0) + 1);
     },
     logLineDropped: () => {
       own.linesDropped.of().value += 1;

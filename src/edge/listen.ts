@@ -8,6 +8,7 @@ import {
   isIP,
   type ListenOptions,
   type Server,
+  type ServerOpts,
   type Socket,
 } from 'node:net';
 import { dirname, isAbsolute, resolve } from 'node:path';
@@ -20,8 +21,18 @@ export class AddressError extends Error {
 export interface Bound {
   /** As configured, with the port that was chosen where it was 0. */
   readonly address: string;
-  readonly servers: readonly Server[];
+  readonly servers: readonly Listening[];
 }
+
+/** What we need of a `net.Server`. */
+export interface Listening {
+  on(event: 'error', heard: (error: Error) => void): unknown;
+  /** Takes no more connections; calls back when the last one has ended. */
+  close(done?: () => void): unknown;
+}
+
+/** `pauseOnConnect`: nothing is read, for sockets that go to another process. */
+type How = Pick<ServerOpts, 'pauseOnConnect'>;
 
 /**
  * Only the user that runs the service may connect: on a unix socket the permissions of the file are the only
@@ -51,19 +62,23 @@ function addressError(address: string, error: unknown): AddressError {
 }
 
 /** Listens on `host:port`, `[v6]:port` or `unix:/path`; each connection goes to `onSocket`. */
-export async function listen(address: string, onSocket: (socket: Socket) => void): Promise<Bound> {
+export async function listen(
+  address: string,
+  onSocket: (socket: Socket) => void,
+  how: How = {},
+): Promise<Bound> {
   try {
     return address.startsWith(UNIX)
-      ? await listenUnix(address, onSocket)
-      : await listenTcp(address, onSocket);
+      ? await listenUnix(address, onSocket, how)
+      : await listenTcp(address, onSocket, how);
   } catch (error) {
     throw addressError(address, error);
   }
 }
 
-function open(options: ListenOptions, onSocket: (socket: Socket) => void): Promise<Server> {
+function open(options: ListenOptions, onSocket: (socket: Socket) => void, how: How): Promise<Server> {
   return new Promise((done, failed) => {
-    const server = createServer({ noDelay: true }, onSocket);
+    const server = createServer({ noDelay: true, ...how }, onSocket);
     server.once('error', failed);
     server.listen(options, () => {
       server.off('error', failed);
@@ -72,7 +87,7 @@ function open(options: ListenOptions, onSocket: (socket: Socket) => void): Promi
   });
 }
 
-async function listenTcp(address: string, onSocket: (socket: Socket) => void): Promise<Bound> {
+async function listenTcp(address: string, onSocket: (socket: Socket) => void, how: How): Promise<Bound> {
   const parts = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(address);
   const host = parts?.[1] ?? parts?.[2];
   const wanted = Number(parts?.[3]);
@@ -86,7 +101,7 @@ async function listenTcp(address: string, onSocket: (socket: Socket) => void): P
   let failure: unknown;
   for (const one of new Set(hosts)) {
     try {
-      const server = await open({ host: one, port }, onSocket);
+      const server = await open({ host: one, port }, onSocket, how);
       port = (server.address() as AddressInfo).port;
       servers.push(server);
     } catch (error) {
@@ -101,7 +116,7 @@ async function listenTcp(address: string, onSocket: (socket: Socket) => void): P
   return { address: address.replace(/:\d+$/, `:${port}`), servers };
 }
 
-async function listenUnix(address: string, onSocket: (socket: Socket) => void): Promise<Bound> {
+async function listenUnix(address: string, onSocket: (socket: Socket) => void, how: How): Promise<Bound> {
   // Both unix:/path and unix:///path are in use among gRPC programs.
   const given = address.slice(UNIX.length).replace(/^\/\/(?=\/)/, '');
   const path = isAbsolute(given) ? given : resolve(given);
@@ -109,7 +124,7 @@ async function listenUnix(address: string, onSocket: (socket: Socket) => void): 
     throw new AddressError(`cannot listen on ${address}: the path must be 1 to ${PATH_BYTES} bytes`);
   }
   await removeStale(address, path);
-  const server = await open({ path }, onSocket);
+  const server = await open({ path }, onSocket, how);
   try {
     await chmod(path, SOCKET_MODE);
   } catch (error) {

@@ -30,7 +30,8 @@ export interface ClusterOptions {
   readonly longestTtlMs: number;
   readonly nodeTimeoutMs: number;
   readonly clockSkewMs: number;
-  readonly bootstrap: boolean;
+  /** `done`: somebody has seen to it, and it is still set. */
+  readonly bootstrap: boolean | 'done';
   readonly clock: Clock;
   readonly random: Random;
   readonly probe: Probe;
@@ -97,7 +98,7 @@ export class Cluster implements Store {
 
   /** Connects and looks once at every node that can be reached; goes on looking until `stop`. */
   async start(): Promise<void> {
-    if (this.#options.bootstrap) await this.#bootstrap();
+    if (this.#options.bootstrap === true) await this.#bootstrap();
     await Promise.all(this.#admissions.map(({ node }) => node.ready(FIRST_CONTACT_MS)));
     await this.#round();
   }

@@ -3,6 +3,7 @@
 import { fileURLToPath } from 'node:url';
 import {
   type CallOptions,
+  type ChannelOptions,
   type ClientUnaryCall,
   credentials,
   loadPackageDefinition,
@@ -24,7 +25,7 @@ export type { Lease };
 const options = { keepCase: true, longs: String, enums: String, defaults: true, oneofs: true };
 const files = ['holdfast/v1/lock.proto', 'holdfast/v1/admin.proto'];
 const includeDirs = [fileURLToPath(new URL('../../proto', import.meta.url))];
-const { v1 } = (
+export const { v1 } = (
   loadPackageDefinition(loadSync(files, { ...options, includeDirs })) as unknown as LockTypes & AdminTypes
 ).holdfast;
 
@@ -80,9 +81,9 @@ export class RpcClient {
   readonly #locks: InstanceType<typeof v1.LockService>;
   readonly #admin: InstanceType<typeof v1.AdminService>;
 
-  constructor(address: string) {
-    this.#locks = new v1.LockService(address, credentials.createInsecure());
-    this.#admin = new v1.AdminService(address, credentials.createInsecure());
+  constructor(address: string, channel: ChannelOptions = {}) {
+    this.#locks = new v1.LockService(address, credentials.createInsecure(), channel);
+    this.#admin = new v1.AdminService(address, credentials.createInsecure(), channel);
   }
 
   acquire(request: AcquireRequest, call: CallOptions = {}): Promise<AcquireResponse__Output> {

@@ -70,6 +70,7 @@ test.each([
   ['src/edge/a.ts', "import { loadSettings } from '../config.ts';", /src\/edge may not import/],
   ['src/control/a.ts', "import { startEdge } from '../edge/server.ts';", /src\/control may not import/],
   ['src/control/a.ts', "import { RedisNode } from '../nodes/redis-node.ts';", /src\/control may not import/],
+  ['src/workers/a.ts', "import { startEdge } from '../edge/server.ts';", /src\/workers may not import/],
   ['src/cli/a.ts', "import { run } from '../app.ts';", /src\/cli may not import src\/app/],
   ['src/cli/a.ts', "import { makeLocks } from '../locks/desk.ts';", /src\/cli may not import/],
   ['src/config/a.ts', "import { makeLocks } from '../locks/desk.ts';", /src\/config may not import/],

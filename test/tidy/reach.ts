@@ -5,6 +5,7 @@ import { importsOf } from './scan.ts';
 /** Where the program begins, with what begins there. */
 export const entries: Readonly<Record<string, string>> = {
   'src/cli/main.ts': 'the holdfast command',
+  'src/cli/worker.ts': 'a worker, one of several processes of a service',
   'src/app.ts': 'the composition root, loaded by commands that need the whole service',
 };
 

@@ -53,6 +53,10 @@ export const rules: Readonly<Record<string, Rule>> = {
     ],
     because: 'control listens and reports, off the path; it may look at locks and quorum and steers neither',
   },
+  workers: {
+    may: [...words, { room: 'config' }, { room: 'control' }, { room: 'edge', files: ['src/edge/listen.ts'] }],
+    because: 'it minds processes and hands them connections; what they serve is none of its business',
+  },
   cli: {
     may: [
       ...words,
@@ -64,9 +68,11 @@ export const rules: Readonly<Record<string, Rule>> = {
     because: 'a command is a client of the service, and loads the whole service only to serve',
   },
   app: {
-    may: ['std', 'domain', 'nodes', 'quorum', 'locks', 'edge', 'gen', 'config', 'control'].map((room) => ({
-      room,
-    })),
+    may: ['std', 'domain', 'nodes', 'quorum', 'locks', 'edge', 'gen', 'config', 'control', 'workers'].map(
+      (room) => ({
+        room,
+      }),
+    ),
     because: 'it is the composition root, the only file that sees all',
   },
 };

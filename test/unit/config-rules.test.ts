@@ -66,7 +66,7 @@ describe('mistakes', () => {
 
   test('in the file are told by line', () => {
     const files = {
-      f: 'HOLDFAST_WORKERS=2\nnonsense\nHOLDFAST_WORKER=2\nHOLDFAST_WORKERS=3\nOTEL_SDK_DISABLED=1',
+      f: 'HOLDFAST_WORKERS=1\nnonsense\nHOLDFAST_WORKER=2\nHOLDFAST_WORKERS=1\nOTEL_SDK_DISABLED=1',
     };
     expect(problemsOf({ argv: ['--config=f'], files })).toEqual([
       'line 2 of the settings file is not KEY=VALUE',
@@ -120,6 +120,8 @@ describe('relations', () => {
     ],
     [{ HOLDFAST_HTTP_LISTEN: '[::]:80' }, /HTTP_LISTEN "\[::\]:80" can be reached/],
     [{ HOLDFAST_LISTEN: '127.0.0.1:1,lock.example:2' }, /lock.example:2/],
+    [{ HOLDFAST_WORKERS: '2' }, /WORKERS \(2\) must be 1 without HOLDFAST_REDIS_NODES/],
+    [{ HOLDFAST_WORKERS: '2', HOLDFAST_REDIS_NODES: 'redis://a,redis://b' }, /NODES .*an odd number/],
   ])('%j is refused', (env, what) => {
     expect(problemsOf({ env })).toEqual([expect.stringMatching(what)]);
   });
@@ -238,9 +240,9 @@ test('settings are frozen to the last leaf', () => {
 });
 
 test('a switch may stand alone, have a value, or be negated', () => {
-  expect(settingsOf({ argv: ['--bootstrap', '--workers', '2'] })).toMatchObject({
+  expect(settingsOf({ argv: ['--bootstrap', '--max-waiters', '2'] })).toMatchObject({
     bootstrap: true,
-    workers: 2,
+    maxWaiters: 2,
   });
   expect(settingsOf({ argv: ['--bootstrap=0'] }).bootstrap).toBe(false);
   expect(settingsOf({ argv: ['--no-bootstrap'], env: { HOLDFAST_BOOTSTRAP: '1' } }).bootstrap).toBe(false);

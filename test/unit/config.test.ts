@@ -36,6 +36,8 @@ interface Row {
   /** Three texts and what each becomes: for the flag, the environment and the file. */
   readonly set: readonly [string, unknown][];
   readonly bad: readonly string[];
+  /** What it needs beside it. */
+  readonly beside?: Record<string, string>;
 }
 
 const DURATIONS = ['30', '30 s', '-1s', '1d', 's', '1e3ms', '0.0001s', '999999h'].filter(
@@ -179,9 +181,11 @@ const rows: Record<string, Row> = {
       ['1', 1],
     ],
     bad: ['0', '65', '1.5', 'two', '-1'],
+    beside: { HOLDFAST_REDIS_NODES: 'redis://a' },
   },
   HOLDFAST_CLOCK_SKEW: duration(({ clockSkewMs }) => clockSkewMs, 500),
   HOLDFAST_PRIORITY_STEP: duration(({ priorityStepMs }) => priorityStepMs, 5000),
+  HOLDFAST_YIELD_AFTER: duration(({ yieldAfterMs }) => yieldAfterMs, 5000),
   HOLDFAST_ALLOW_INSECURE: toggle(({ allowInsecure }) => allowInsecure),
 };
 const settings = describeSettings();
@@ -191,7 +195,7 @@ test('every setting of the table has a row here', () => {
 });
 
 describe.each(settings)('$name', ({ name, flag, fallback }) => {
-  const { read, unset, set, bad } = rows[name]!;
+  const { read, unset, set, bad, beside } = rows[name]!;
 
   test('has its default', () => {
     expect(read(settingsOf({}))).toEqual(unset);
@@ -213,9 +217,11 @@ describe.each(settings)('$name', ({ name, flag, fallback }) => {
       ];
       const files = { f: `# settings\n\n${name}=${third}\n` };
       const flagText = first.replaceAll('"', '');
-      expect(read(settingsOf({ env: { HOLDFAST_CONFIG: 'f' }, files }))).toEqual(asFile);
-      expect(read(settingsOf({ env: { HOLDFAST_CONFIG: 'f', [name]: second }, files }))).toEqual(asEnv);
-      const env = { HOLDFAST_CONFIG: 'f', [name]: second };
+      expect(read(settingsOf({ env: { ...beside, HOLDFAST_CONFIG: 'f' }, files }))).toEqual(asFile);
+      expect(read(settingsOf({ env: { ...beside, HOLDFAST_CONFIG: 'f', [name]: second }, files }))).toEqual(
+        asEnv,
+      );
+      const env = { ...beside, HOLDFAST_CONFIG: 'f', [name]: second };
       expect(read(settingsOf({ argv: [flag, flagText], env, files }))).toEqual(asFlag);
       expect(read(settingsOf({ argv: [`${flag}=${flagText}`], env, files }))).toEqual(asFlag);
     });

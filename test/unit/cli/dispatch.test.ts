@@ -159,7 +159,7 @@ describe('config', () => {
   });
 
   test('--json prints one object', async () => {
-    const { out } = await run('config', '--json', '--workers=2');
-    expect(JSON.parse(out).settings.HOLDFAST_WORKERS).toEqual({ value: '2', source: 'flag' });
+    const { out } = await run('config', '--json', '--max-waiters=2');
+    expect(JSON.parse(out).settings.HOLDFAST_MAX_WAITERS).toEqual({ value: '2', source: 'flag' });
   });
 });

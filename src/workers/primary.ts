@@ -1,0 +1,196 @@
+/** The primary of several workers: has the addresses and the side door, minds the workers, and serves no lock itself. */
+
+import { packSettings } from '../config/pack.ts';
+import type { Settings } from '../config.ts';
+import { formatAddress } from '../config.ts';
+import { type HttpDoor, startHttp } from '../control/http.ts';
+import { boundedSink, createLogs, type Logs } from '../control/logs.ts';
+import { createServiceMetrics, type ServiceMetrics } from '../control/service-metrics.ts';
+import type { Probe } from '../domain/probe.ts';
+import { type Bound, listen } from '../edge/listen.ts';
+import { systemClock } from '../std/clock.ts';
+import { Child } from './child.ts';
+import { Connections } from './connections.ts';
+import { Crew, type Life } from './crew.ts';
+
+const ENTRY = new URL('../cli/worker.ts', import.meta.url);
+
+export interface PrimaryOptions {
+  readonly settings: Settings;
+  readonly version: string;
+  /** Sets up a new cluster: once, before any worker looks at a node. */
+  bootstrap(): Promise<{ readonly ok: boolean; readonly lines: readonly string[] }>;
+}
+
+/** Resolves with the exit code once all workers have ended; throws when the service cannot start, or not go on. */
+export async function runPrimary(options: PrimaryOptions): Promise<number> {
+  const primary = new Primary(options);
+  try {
+    await primary.start();
+    return await primary.serve();
+  } finally {
+    await primary.close();
+  }
+}
+
+class Primary {
+  readonly #options: PrimaryOptions;
+  readonly #logs: Logs;
+  readonly #notice: Probe['notice'];
+  readonly #metrics: ServiceMetrics;
+  readonly #connections = new Connections();
+  readonly #crew: Crew<Child>;
+  readonly #bound: Bound[] = [];
+  readonly #taking = new Set<number>();
+  #http: HttpDoor | undefined;
+  #draining = false;
+
+  constructor(options: PrimaryOptions) {
+    this.#options = options;
+    const { settings, version } = options;
+    this.#metrics = createServiceMetrics({
+      workers: settings.workers,
+      gather: () => this.#ask((child) => child.metrics()),
+      connections: () => this.#connections.open(),
+      restarts: () => this.#crew.restarts,
+    });
+    const onDrop = (): void => this.#metrics.logLineDropped();
+    this.#logs = createLogs({ level: settings.logLevel, version, onDrop });
+    this.#notice = this.#logs.probe.notice!;
+    const { sink } = boundedSink(process.stdout, onDrop);
+    const packed = packSettings(settings);
+    this.#crew = new Crew<Child>({
+      count: settings.workers,
+      clock: systemClock,
+      notice: this.#notice,
+      spawn: (number, life) => this.#spawn(number, life, packed, (lines) => void sink.write(lines)),
+      joined: (number, child) => {
+        this.#taking.add(number);
+        this.#connections.add({ number, give: (socket, at) => child.give(socket, at) });
+      },
+      left: (number) => {
+        this.#metrics.left(number);
+        this.#stopTaking(number);
+      },
+    });
+  }
+
+  async start(): Promise<void> {
+    const { settings, version, bootstrap } = this.#options;
+    // First of all: an address that is taken is told before any process is started for it.
+    for (const [at, address] of settings.listen.entries()) {
+      const take = (socket: Parameters<Connections['offer']>[0]): void => this.#connections.offer(socket, at);
+      const bound = await listen(formatAddress(address), take, { pauseOnConnect: true });
+      this.#bound.push(bound);
+      for (const server of bound.servers) {
+        server.on('error', ({ message: cause }) =>
+          this.#notice('error', 'a listening socket failed', { address: bound.address, cause }),
+        );
+      }
+    }
+    this.#http = await startHttp({
+      address: settings.httpListen,
+      version,
+      dead: () => this.#dead(),
+      unready: () => this.#unready(),
+      metrics: this.#metrics,
+      about: () => this.#about(),
+    });
+    if (settings.bootstrap) {
+      const { ok, lines } = await bootstrap();
+      this.#notice(ok ? 'info' : 'warn', `bootstrap: ${lines.join('; ')}`);
+    }
+    await this.#crew.start();
+  }
+
+  /** Until a signal, or until a worker cannot be replaced any more. */
+  async serve(): Promise<number> {
+    const { drainTimeoutMs: limitMs, workers } = this.#options.settings;
+    const told = new Promise<void>((resolve) => {
+      // Not once: a terminal and `npm start` may both send the same signal, and a drain has its own bound.
+      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve());
+    });
+    const http = this.#http === undefined ? '' : formatAddress(this.#http.address);
+    this.#notice('info', 'serving', { addresses: this.#addresses(), http, workers });
+    const fault = await Promise.race([told, this.#crew.gaveUp]);
+    this.#draining = true;
+    this.#notice('info', 'draining', { limitMs });
+    const orderly = await this.#crew.drain(limitMs);
+    if (typeof fault === 'string') throw new Error(fault);
+    this.#notice('info', 'stopped');
+    return orderly ? 0 : 1;
+  }
+
+  async close(): Promise<void> {
+    this.#draining = true;
+    this.#stopListening();
+    await this.#crew.drain(0);
+    await this.#http?.close();
+    await this.#logs.close();
+  }
+
+  #spawn(
+    number: number,
+    life: Life,
+    settings: ConstructorParameters<typeof Child>[0]['settings'],
+    log: (lines: string) => void,
+  ): Child {
+    const addresses = this.#addresses();
+    return new Child({ entry: ENTRY, number, settings, addresses, clock: systemClock, log }, life, {
+      confirmed: () => this.#connections.confirmed(number),
+      ended: (count) => this.#connections.ended(number, count),
+      closing: () => this.#stopTaking(number),
+    });
+  }
+
+  #addresses(): string[] {
+    return this.#bound.map(({ address }) => address);
+  }
+
+  /** Once the last worker of a drain takes none, nobody may connect any more. */
+  #stopTaking(number: number): void {
+    this.#connections.retire(number);
+    this.#taking.delete(number);
+    if (this.#draining && this.#taking.size === 0) this.#stopListening();
+  }
+
+  #stopListening(): void {
+    for (const server of this.#bound.splice(0).flatMap(({ servers }) => servers)) server.close();
+    this.#connections.close();
+  }
+
+  async #ask<T>(question: (child: Child) => Promise<T>): Promise<ReadonlyMap<number, T>> {
+    const asked = this.#crew
+      .up()
+      .map(async ([number, child]): Promise<[number, T]> => [number, await question(child)]);
+    return new Map(await Promise.all(asked));
+  }
+
+  /** Whoever died is being replaced; whoever hangs is for the operator's restart. */
+  async #dead(): Promise<readonly string[]> {
+    const reports = await this.#ask((child) => child.report());
+    return [...reports].flatMap(([number, report]) =>
+      report === undefined ? [`worker ${number} does not answer`] : [],
+    );
+  }
+
+  /** A connection may come to any worker that takes them, so all of these have to be ready; and one has to be there. */
+  async #unready(): Promise<readonly string[]> {
+    if (this.#draining) return ['draining'];
+    const reports = await this.#ask((child) => child.report());
+    if (reports.size === 0) return ['no worker serves'];
+    return [...reports].flatMap(([number, report]) =>
+      (report?.unready ?? ['does not answer']).map((why) => `worker ${number}: ${why}`),
+    );
+  }
+
+  async #about(): Promise<Readonly<Record<string, unknown>>> {
+    const reports = await this.#ask((child) => child.report());
+    const open = this.#connections.open();
+    const workers = this.#crew.up().map(([number, { pid }]) => ({
+      ...{ worker: number, pid, connections: open.get(number) ?? 0 },
+      ...(reports.get(number)?.about ?? { unanswered: true }),
+    }));
+    return { draining: this.#draining, workers };
+  }
+}
