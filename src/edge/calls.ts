@@ -1,16 +1,57 @@
 /** The wrapper of every handler: nothing a handler does or throws can leave a call, or the process, in the lurch. */
-import type { EventEmitter } from 'node:events';
 import { type handleUnaryCall, Metadata, status } from '@grpc/grpc-js';
 import { invalidField, type Refusal } from '../domain/refusals.ts';
-import type { Caller } from '../locks/locks.ts';
+import type { AcquireAsk, Caller } from '../locks/locks.ts';
 import type { Clock, Timer } from '../std/clock.ts';
 import { MALFORMED } from './protos.ts';
-import { internal, isRefusal, notServed, toStatus } from './status.ts';
+import { internal, isRefusal, toStatus } from './status.ts';
 
 /** What a handler answers when nobody listens any more. */
 export const GONE = Symbol('the caller is gone');
 
 export const malformed: Refusal = invalidField('request', 'is not a valid protobuf message of this method');
+
+/** A wait ends so long before the caller's deadline that its answer still arrives. */
+const ANSWER_MS = 100;
+
+/** When a call's time is up: by the wall clock, as grpc-js counts it. */
+export class Deadline {
+  readonly atMs: number;
+  readonly #clock: Clock;
+
+  constructor(call: { getDeadline(): Date | number }, clock: Clock) {
+    const deadline = call.getDeadline();
+    this.atMs = typeof deadline === 'number' ? deadline : deadline.getTime();
+    this.#clock = clock;
+  }
+
+  /** Milliseconds; Infinity without one. */
+  leftMs(): number {
+    // Most calls of a benchmark have none: no need to read the clock for them.
+    return this.atMs === Infinity ? Infinity : this.atMs - this.#clock.wallMicros() / 1000;
+  }
+
+  passed(): boolean {
+    return this.leftMs() <= 0;
+  }
+
+  /** A wait that was asked for stays at least a millisecond: none at all would mean something else. */
+  cut(ask: AcquireAsk): AcquireAsk {
+    if (ask.waitMs === 0 || this.atMs === Infinity) return ask;
+    const mostMs = Math.max(1, this.leftMs() - ANSWER_MS);
+    return ask.waitMs <= mostMs ? ask : { ...ask, waitMs: mostMs };
+  }
+
+  /**
+   * Calls `look` when it may have passed. Timers are early by a fraction and clocks are set back: a look that finds
+   * it has not, asks again.
+   */
+  after(look: () => void): Timer | undefined {
+    const leftMs = this.leftMs();
+    if (leftMs === Infinity) return undefined;
+    return this.#clock.after(Math.max(1, Math.ceil(leftMs)), look);
+  }
+}
 
 /** What is asked of a unary call of grpc-js. */
 interface CancellableCall {
@@ -20,11 +61,11 @@ interface CancellableCall {
   off(event: 'cancelled', act: () => void): unknown;
 }
 
-/** The caller of one unary call; its deadline is by the wall clock, as grpc-js counts it. */
+/** The caller of one unary call. */
 export class UnaryCaller implements Caller {
   /** Empty until callers are authenticated. */
   readonly principal = '';
-  readonly deadlineMs: number;
+  readonly deadline: Deadline;
   readonly #call: CancellableCall;
   readonly #clock: Clock;
   readonly #flights: Flights;
@@ -33,16 +74,11 @@ export class UnaryCaller implements Caller {
     this.#call = call;
     this.#clock = clock;
     this.#flights = flights;
-    const deadline = call.getDeadline();
-    this.deadlineMs = typeof deadline === 'number' ? deadline : deadline.getTime();
+    this.deadline = new Deadline(call, clock);
   }
 
   gone(): boolean {
-    return this.#call.cancelled || this.#flights.cutOff || this.late();
-  }
-
-  late(): boolean {
-    return this.leftMs() <= 0;
+    return this.#call.cancelled || this.#flights.cutOff || this.deadline.passed();
   }
 
   /** The call may be told of its end in three ways, and after it was answered, too: only the first one counts. */
@@ -59,21 +95,13 @@ export class UnaryCaller implements Caller {
     };
     const arm = (): void => {
       // By a timer even for one who has left: the asker does not have the way back yet.
-      const waitMs = this.gone() ? 0 : Math.max(1, Math.ceil(this.leftMs()));
-      if (waitMs !== Infinity) timer = this.#clock.after(waitMs, look);
+      timer = this.gone() ? this.#clock.after(0, look) : this.deadline.after(look);
     };
-    // Timers are early by a fraction and clocks are set back: whoever is called must find the caller gone.
     const look = (): void => (this.gone() ? leave() : arm());
     const forget = this.#flights.whenCut(leave);
     this.#call.on('cancelled', leave);
     arm();
     return stop;
-  }
-
-  /** Milliseconds to the deadline; Infinity without one. */
-  leftMs(): number {
-    // Most calls of a benchmark have none: no need to read the clock for them.
-    return this.deadlineMs === Infinity ? Infinity : this.deadlineMs - this.#clock.wallMicros() / 1000;
   }
 }
 
@@ -155,14 +183,7 @@ export function unary<Request extends object, Response extends object>(
 
 /** Mostly unheard; but a deadline that passed a moment ago must still not be answered by a grant. */
 function farewell(caller: UnaryCaller): { code: status; details: string; metadata: Metadata } {
-  return caller.late()
+  return caller.deadline.passed()
     ? { code: status.DEADLINE_EXCEEDED, details: 'Deadline exceeded', metadata: new Metadata() }
     : { code: status.CANCELLED, details: 'Cancelled by the caller', metadata: new Metadata() };
-}
-
-/** A stream that this release does not serve; `emit` because destroying a call would send no status. */
-export function refusedStream(what: string): (call: EventEmitter) => void {
-  return (call) => {
-    call.emit('error', toStatus(notServed(what)));
-  };
 }

@@ -1,18 +1,21 @@
 /** Requests in: every message of v1 becomes the checked ask of the locks, or one refusal that names all bad fields. */
-import type { LeaseName } from '../domain/lease.ts';
+import type { LeaseName, Mode } from '../domain/lease.ts';
 import { limits } from '../domain/limits.ts';
 import type { Refusal } from '../domain/refusals.ts';
 import type { AcquireAsk, ForceAsk, HeartbeatAsk, ListAsk, ReleaseAsk, WatchAsk } from '../locks/locks.ts';
-import { Fields, type TtlSettings } from './fields.ts';
+import { Fields, type TtlSettings, within } from './fields.ts';
 import type { AcquireRequest__Output } from './gen/holdfast/v1/AcquireRequest.ts';
 import type { CheckTokenRequest__Output } from './gen/holdfast/v1/CheckTokenRequest.ts';
 import type { ForceReleaseRequest__Output } from './gen/holdfast/v1/ForceReleaseRequest.ts';
 import type { HeartbeatRequest__Output } from './gen/holdfast/v1/HeartbeatRequest.ts';
+import type { HoldRequest__Output } from './gen/holdfast/v1/HoldRequest.ts';
 import type { InspectRequest__Output } from './gen/holdfast/v1/InspectRequest.ts';
 import type { ListRequest__Output } from './gen/holdfast/v1/ListRequest.ts';
 import type { ReleaseRequest__Output } from './gen/holdfast/v1/ReleaseRequest.ts';
+import type { ResumeOp__Output } from './gen/holdfast/v1/ResumeOp.ts';
 import type { WatchRequest__Output } from './gen/holdfast/v1/WatchRequest.ts';
 import { readPageToken } from './page-token.ts';
+import { isRefusal } from './status.ts';
 
 export interface InspectAsk {
   readonly resource: string;
@@ -24,14 +27,31 @@ export interface CheckTokenAsk {
   readonly token: bigint;
 }
 
+/** By name from proto-loader, by number where it had no part in the reading (UnreadRequest). */
+const MODES: Readonly<Record<string | number, Mode>> = {
+  MODE_UNSPECIFIED: 'exclusive',
+  MODE_EXCLUSIVE: 'exclusive',
+  MODE_SHARED: 'shared',
+  0: 'exclusive',
+  1: 'exclusive',
+  2: 'shared',
+};
+
+/** What a Hold asks for: a new lease, or one to take over; exactly one of both. */
+export interface HoldAsk {
+  readonly acquire: AcquireAsk | undefined;
+  readonly resume: LeaseName | undefined;
+  readonly graceMs: number;
+}
+
 export function decodeAcquire(request: AcquireRequest__Output, settings: TtlSettings): AcquireAsk | Refusal {
   const fields = new Fields();
   const resources = fields.resources('resources', request.resources);
   const owner = fields.text('owner', request.owner, 1, limits.ownerLength);
   const ttlMs = fields.ttl('ttl', request.ttl, settings) ?? settings.defaultTtlMs;
   const waitMs = fields.wait('wait', request.wait);
-  // The loader leaves the number of an enum value that it does not know as a number.
-  if (typeof request.mode !== 'string') fields.fault('mode', `must be a known Mode, not ${request.mode}`);
+  const mode = MODES[request.mode];
+  if (mode === undefined) fields.fault('mode', `must be a known Mode, not ${request.mode}`);
   if (request.any > resources.length) {
     fields.fault('any', `must be at most the number of resources, ${resources.length}, not ${request.any}`);
   }
@@ -44,7 +64,7 @@ export function decodeAcquire(request: AcquireRequest__Output, settings: TtlSett
       owner,
       ttlMs,
       waitMs,
-      mode: request.mode === 'MODE_SHARED' ? 'shared' : 'exclusive',
+      mode: mode ?? 'exclusive',
       // Any three of three are all three: one question, so that a request id knows both spellings for the same.
       any: request.any === resources.length ? 0 : request.any,
       priority,
@@ -76,6 +96,32 @@ export function decodeRelease(request: ReleaseRequest__Output): ReleaseAsk | Ref
   const lease = fields.leaseId('lease_id', request.lease_id);
   const reason = fields.text('reason', request.reason, 0, limits.reasonLength);
   return fields.refusal ?? { lease: lease as LeaseName, reason };
+}
+
+export function decodeHold(request: HoldRequest__Output, settings: TtlSettings): HoldAsk | Refusal {
+  const fields = new Fields();
+  const { acquire: wanted, resume_lease_id: leaseId } = request;
+  let acquire: AcquireAsk | undefined;
+  let resume: LeaseName | undefined;
+  if (wanted !== null && leaseId !== '') {
+    fields.fault('acquire', 'must be absent where resume_lease_id is set');
+  } else if (wanted === null) {
+    if (leaseId === '') fields.fault('acquire', 'or resume_lease_id must be set');
+    else resume = fields.leaseId('resume_lease_id', leaseId);
+  } else {
+    const ask = decodeAcquire(wanted, settings);
+    if (isRefusal(ask)) fields.faults(within('acquire', ask));
+    // Whoever says nothing of a wait has the stream, which ends when it no longer wants to wait.
+    else acquire = wanted.wait === null ? { ...ask, waitMs: Infinity } : ask;
+  }
+  const graceMs = fields.grace('grace', request.grace, settings.maxTtlMs);
+  return fields.refusal ?? { acquire, resume, graceMs };
+}
+
+export function decodeResume(request: ResumeOp__Output): LeaseName | Refusal {
+  const fields = new Fields();
+  const lease = fields.leaseId('lease_id', request.lease_id);
+  return fields.refusal ?? (lease as LeaseName);
 }
 
 export function decodeInspect(request: InspectRequest__Output): InspectAsk | Refusal {

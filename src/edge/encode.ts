@@ -1,7 +1,9 @@
 /** Answers out: what the locks say, as protobuf messages. Kept lean, because every grant passes through here. */
 import type { Lease, Mode } from '../domain/lease.ts';
+import type { LostWhy } from '../domain/refusals.ts';
 import type { Token } from '../domain/token.ts';
 import type {
+  Asker,
   Busy,
   EventType,
   HolderView,
@@ -10,26 +12,40 @@ import type {
   LockEvent,
   LockState,
   LockSummary,
+  Loss,
   NodeOpinion,
+  Queued,
+  Renewed,
   WaiterView,
 } from '../locks/locks.ts';
 import { bytesOfEvent, bytesOfHolder, bytesOfWaiter, fitting } from './fit.ts';
 import type { Duration } from './gen/google/protobuf/Duration.ts';
 import type { Timestamp } from './gen/google/protobuf/Timestamp.ts';
 import type { AcquireResponse } from './gen/holdfast/v1/AcquireResponse.ts';
+import type { Busy as BusyMessage } from './gen/holdfast/v1/Busy.ts';
 import type { Event } from './gen/holdfast/v1/Event.ts';
+import type { HeartbeatResponse } from './gen/holdfast/v1/HeartbeatResponse.ts';
 import type { Holder } from './gen/holdfast/v1/Holder.ts';
 import type { InspectResponse } from './gen/holdfast/v1/InspectResponse.ts';
 import type { Lease as LeaseMessage } from './gen/holdfast/v1/Lease.ts';
 import type { ListResponse } from './gen/holdfast/v1/ListResponse.ts';
 import type { LockSummary as LockSummaryMessage } from './gen/holdfast/v1/LockSummary.ts';
+import type { Lost } from './gen/holdfast/v1/Lost.ts';
 import type { NodeView } from './gen/holdfast/v1/NodeView.ts';
+import type { Queued as QueuedMessage } from './gen/holdfast/v1/Queued.ts';
 import type { Waiter } from './gen/holdfast/v1/Waiter.ts';
 import type { WatchResponse } from './gen/holdfast/v1/WatchResponse.ts';
+import type { YieldRequest } from './gen/holdfast/v1/YieldRequest.ts';
 import { pageTokenAfter } from './page-token.ts';
 
 /** Mode by number: answers of the hot calls are written without a look at names (protos.ts). */
 const MODES = { exclusive: 1, shared: 2 } as const satisfies Record<Mode, number>;
+
+/** By number, as Mode. */
+const LOST_REASONS = { expired: 1, released: 2, forced: 3, unknown: 4 } as const satisfies Record<
+  LostWhy,
+  number
+>;
 
 const STATES = {
   free: 'STATE_FREE',
@@ -99,7 +115,7 @@ export function encodeHolder(holder: HolderView): Holder {
     resource: holder.resource,
     owner: holder.owner,
     lease_ref: holder.leaseRef,
-    fencing_token: holder.token.toString(),
+    fencing_token: uint64(holder.token),
     mode: MODES[holder.mode],
     acquire_time: timestamp(holder.acquireTimeMs),
     expire_time: timestamp(holder.expireTimeMs),
@@ -109,15 +125,38 @@ export function encodeHolder(holder: HolderView): Holder {
 }
 
 export function encodeAcquired(answer: Lease | Busy): AcquireResponse {
-  if (answer.kind === 'lease') return { lease: encodeLease(answer) };
-  const busy = {
-    holders: fitting(answer.holders, bytesOfHolder).map(encodeHolder),
-    queue_length: answer.queueLength,
-    position: answer.position,
-    wait_elapsed: answer.waitElapsed,
-    retry_after: duration(Math.max(0, answer.retryAfterMs)),
+  return answer.kind === 'lease' ? { lease: encodeLease(answer) } : { busy: encodeBusy(answer) };
+}
+
+export function encodeBusy(busy: Busy): BusyMessage {
+  return {
+    holders: fitting(busy.holders, bytesOfHolder).map(encodeHolder),
+    queue_length: busy.queueLength,
+    position: busy.position,
+    wait_elapsed: busy.waitElapsed,
+    retry_after: duration(Math.max(0, busy.retryAfterMs)),
   };
-  return { busy };
+}
+
+export function encodeQueued({ position, queueLength, holders }: Queued): QueuedMessage {
+  return {
+    position,
+    queue_length: queueLength,
+    holders: fitting(holders, bytesOfHolder).map(encodeHolder),
+  };
+}
+
+export function encodeRenewed({ lease, asker }: Renewed): HeartbeatResponse {
+  const message = encodeLease(lease);
+  return asker === undefined ? { lease: message } : { lease: message, yield_request: encodeYield(asker) };
+}
+
+export function encodeLost({ reason, leaseRef, token, detail }: Loss): Lost {
+  return { reason: LOST_REASONS[reason], lease_ref: leaseRef, fencing_token: uint64(token), detail };
+}
+
+export function encodeYield({ owner, priority, waitedMs }: Asker): YieldRequest {
+  return { owner, priority, waited: duration(Math.max(0, waitedMs)) };
 }
 
 function encodeNode(node: NodeOpinion): NodeView {

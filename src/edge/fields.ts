@@ -15,8 +15,22 @@ export interface TtlSettings {
 /** The range of google.protobuf.Duration, about 10,000 years. */
 const SECONDS_MAX = 315_576_000_000;
 const NANOS_MAX = 999_999_999;
+/** A 64-bit number: text from proto-loader, two halves where it had no part in the reading (UnreadRequest). */
+export type Wide = string | { toNumber(): number; toString(): string };
+
+/** Exact up to 2^53. */
+export function numberOf(wide: Wide): number {
+  return typeof wide === 'string' ? Number(wide) : wide.toNumber();
+}
+
 /** What leaseRefOf() makes; anything else cannot name a lease. */
 const LEASE_REF = /^[A-Za-z0-9_-]{16}$/;
+
+/** A refusal of a message that was part of another: paths begin at the top of that one. */
+export function within(path: string, refusal: Refusal): Refusal {
+  if (refusal.fields.length === 0) return refusal;
+  return invalidFields(refusal.fields.map((fault) => ({ ...fault, field: `${path}.${fault.field}` })));
+}
 
 /** Checks the fields of one request; allocates nothing while all is well. */
 export class Fields {
@@ -31,6 +45,11 @@ export class Fields {
     if (description === undefined) return;
     this.#violations ??= [];
     this.#violations.push({ field, description });
+  }
+
+  /** Every field that a part of the request broke. */
+  faults(refusal: Refusal): void {
+    for (const { field, description } of refusal.fields) this.fault(field, description);
   }
 
   text(field: string, value: string, min: number, max: number): string {
@@ -92,7 +111,7 @@ export class Fields {
 
   /** A span in milliseconds, fractions included; undefined when it is none, which is then noted. */
   span(field: string, value: Duration__Output): number | undefined {
-    const seconds = Number(value.seconds);
+    const seconds = numberOf(value.seconds);
     const { nanos } = value;
     if (!(Math.abs(seconds) <= SECONDS_MAX)) {
       this.fault(field, `seconds must lie within -${SECONDS_MAX} and ${SECONDS_MAX}`);
@@ -128,6 +147,13 @@ export class Fields {
     return Math.ceil(ms);
   }
 
+  /** Rounded up as a wait is, and never above the longest ttl. */
+  grace(field: string, value: Duration__Output | null, maxTtlMs: number): number {
+    const ms = this.wait(field, value);
+    if (ms > maxTtlMs) this.fault(field, `must be at most ${maxTtlMs}ms, not ${ms}ms`);
+    return ms;
+  }
+
   /** The id is a secret: its text appears in no answer and no log. */
   leaseId(field: string, value: string): LeaseName | undefined {
     const name = parseLeaseId(value);
@@ -140,8 +166,8 @@ export class Fields {
     return value;
   }
 
-  token(field: string, value: string): bigint {
-    const token = BigInt(value);
+  token(field: string, value: Wide): bigint {
+    const token = BigInt(value.toString());
     if (token === 0n) this.fault(field, 'must not be 0, which is never a token');
     return token;
   }

@@ -1,6 +1,7 @@
 /** Long answers are cut to fit into one message: a shorter list serves a caller better than an error. */
+import type { Lease } from '../domain/lease.ts';
 import { limits } from '../domain/limits.ts';
-import type { HolderView, LockEvent, WaiterView } from '../locks/locks.ts';
+import type { Busy, HolderView, LockEvent, WaiterView } from '../locks/locks.ts';
 
 /** A third of a message, because an Inspect carries three such lists and its nodes besides. */
 const BUDGET_BYTES = (limits.messageBytes - 128 * 1024) / 3;
@@ -13,6 +14,17 @@ export function bytesOfHolder(holder: HolderView): number {
   let characters = holder.resource.length + holder.owner.length + holder.progress.length;
   for (const key of Object.keys(holder.labels)) characters += key.length + holder.labels[key]!.length + 4;
   return FIXED_BYTES + UTF8_BYTES * characters;
+}
+
+export function bytesOfBusy({ holders }: Pick<Busy, 'holders'>): number {
+  return holders.reduce((sum, holder) => sum + bytesOfHolder(holder), 0);
+}
+
+/** An id is never shorter than the names it carries, which travel once more beside it. */
+export function bytesOfLease({ leaseId, owner, labels }: Lease): number {
+  let characters = owner.length;
+  for (const key in labels) characters += key.length + labels[key]!.length + 4;
+  return FIXED_BYTES + 2 * leaseId.length + UTF8_BYTES * characters;
 }
 
 export function bytesOfWaiter(waiter: WaiterView): number {

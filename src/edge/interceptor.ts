@@ -10,6 +10,7 @@ import {
 import { type Refusal, refuse } from '../domain/refusals.ts';
 import type { Clock } from '../std/clock.ts';
 import { malformed } from './calls.ts';
+import type { HoldResponse } from './gen/holdfast/v1/HoldResponse.ts';
 import { internal, toStatus } from './status.ts';
 import type { CallSpan, Tracing } from './tracing.ts';
 
@@ -25,7 +26,8 @@ export interface Watch {
 }
 
 const OURS = '/holdfast.';
-const WATCH = '/holdfast.v1.LockService/Watch';
+const HOLD = '/holdfast.v1.LockService/Hold';
+const SESSION = '/holdfast.v1.LockService/Session';
 
 const tooLarge: Refusal = refuse('QUOTA', 'the message is larger than this service takes or sends');
 
@@ -91,7 +93,12 @@ class WatchedCall extends ServerInterceptingCall {
 
   /** Not past the status, which a deadline may have sent: a write behind the end would turn it into a reset. */
   override sendMessage(message: unknown, sent: () => void): void {
-    if (!this.#over) this.#inner.sendMessage(message, sent);
+    if (this.#over) return;
+    // The span of a Hold is that of its request: it ends as the wait does, not with the lease.
+    if (this.#span !== undefined && this.#path === HOLD && (message as HoldResponse).queued == null) {
+      this.#endSpan(status.OK);
+    }
+    this.#inner.sendMessage(message, sent);
   }
 
   override sendStatus(sent: PartialStatus): void {
@@ -101,7 +108,8 @@ class WatchedCall extends ServerInterceptingCall {
   onReceiveMetadata(metadata: Metadata): void {
     if (this.#left()) return;
     const { tracing } = this.#watch;
-    if (tracing !== undefined && this.#path.startsWith(OURS)) {
+    // A session is no piece of work that a span could show.
+    if (tracing !== undefined && this.#path.startsWith(OURS) && this.#path !== SESSION) {
       this.#span = tracing.begin({
         method: this.#path.slice(1),
         metadata,
@@ -140,7 +148,14 @@ class WatchedCall extends ServerInterceptingCall {
 
   /** grpc-js has no way to give up a call whose reader takes nothing: its status waits behind its messages. */
   reset(): void {
+    // Before grpc-js calls the writes that this makes fail a defect.
+    this.#end(status.CANCELLED);
     (this.#inner as { readonly stream?: Http2Stream }).stream?.close(constants.NGHTTP2_CANCEL);
+  }
+
+  #endSpan(code: status): void {
+    this.#span?.end(code);
+    this.#span = undefined;
   }
 
   #run(act: () => void): void {
@@ -158,12 +173,19 @@ class WatchedCall extends ServerInterceptingCall {
   #end(code: status): void {
     if (this.#over) return;
     this.#over = true;
-    this.#span?.end(code);
+    this.#endSpan(code);
     this.#watch.onCall(this.#path.slice(1), status[code], this.#watch.clock.monotonicMs() - this.#startedMs);
   }
 }
 
-/** Streams that never end by themselves: health watches, reflection, and our own Watch. */
+/** Ends a call at once, past all that its reader has not taken. */
+export function resetCall(call: object): void {
+  // grpc-js names no way from a call to what our interceptor made of it.
+  const { call: watched } = call as { readonly call?: unknown };
+  if (watched instanceof WatchedCall) watched.reset();
+}
+
+/** Streams that never end by themselves: health watches, reflection, and our own. */
 export class IdleStreams {
   readonly #open = new Set<WatchedCall>();
 
@@ -186,8 +208,7 @@ export class IdleStreams {
 export function watchCalls(watch: Watch, streams: IdleStreams): ServerInterceptor {
   return (method, inner) => {
     const call = new WatchedCall(inner, method.path, method.requestStream, watch);
-    const endless = method.responseStream && (!method.path.startsWith(OURS) || method.path === WATCH);
-    if (endless) streams.add(call);
+    if (method.responseStream) streams.add(call);
     return call;
   };
 }

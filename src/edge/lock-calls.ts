@@ -3,10 +3,10 @@ import type { Lease } from '../domain/lease.ts';
 import { parseLeaseId } from '../domain/lease.ts';
 import type { Probe } from '../domain/probe.ts';
 import type { Refusal } from '../domain/refusals.ts';
-import type { AcquireAsk, Locks } from '../locks/locks.ts';
-import { GONE, refusedStream, type UnaryCaller, unary, type Wrapping } from './calls.ts';
+import type { Locks } from '../locks/locks.ts';
+import { GONE, unary, type Wrapping } from './calls.ts';
 import { decodeAcquire, decodeCheckToken, decodeHeartbeat, decodeRelease } from './decode.ts';
-import { encodeAcquired, encodeLease } from './encode.ts';
+import { encodeAcquired, encodeRenewed } from './encode.ts';
 import type { TtlSettings } from './fields.ts';
 import type { LockServiceHandlers } from './gen/holdfast/v1/LockService.ts';
 import { draining, isRefusal } from './status.ts';
@@ -18,13 +18,7 @@ export interface CallContext extends Wrapping {
   draining(): boolean;
 }
 
-/** A wait ends so long before the caller's deadline that its answer still arrives. */
-const ANSWER_MS = 100;
-
-type LockCalls = Pick<
-  LockServiceHandlers,
-  'Acquire' | 'Heartbeat' | 'Release' | 'CheckToken' | 'Hold' | 'Session'
->;
+type LockCalls = Pick<LockServiceHandlers, 'Acquire' | 'Heartbeat' | 'Release' | 'CheckToken'>;
 
 export function lockCalls(context: CallContext): LockCalls {
   const { locks, settings } = context;
@@ -33,7 +27,7 @@ export function lockCalls(context: CallContext): LockCalls {
       if (context.draining()) return refused(context, 'acquire', draining);
       const ask = decodeAcquire(request, settings);
       if (isRefusal(ask)) return refused(context, 'acquire', ask);
-      const answer = await locks.acquire(withinDeadline(ask, caller), caller);
+      const answer = await locks.acquire(caller.deadline.cut(ask), caller);
       if (caller.gone()) {
         if (answer.kind === 'lease') await giveBack(context, answer);
         return GONE;
@@ -45,7 +39,7 @@ export function lockCalls(context: CallContext): LockCalls {
       const ask = decodeHeartbeat(request, settings);
       if (isRefusal(ask)) return refused(context, 'heartbeat', ask);
       const answer = await locks.heartbeat(ask);
-      return isRefusal(answer) ? answer : { lease: encodeLease(answer) };
+      return isRefusal(answer) ? answer : encodeRenewed(answer);
     }),
 
     Release: unary(context, async (request) => {
@@ -62,9 +56,6 @@ export function lockCalls(context: CallContext): LockCalls {
       if (isRefusal(answer)) return answer;
       return { current: answer.current, last_token: answer.lastToken.toString() };
     }),
-
-    Hold: refusedStream('Hold'),
-    Session: refusedStream('Session'),
   };
 }
 
@@ -72,13 +63,6 @@ export function lockCalls(context: CallContext): LockCalls {
 export function refused(context: Pick<CallContext, 'probe'>, operation: string, refusal: Refusal): Refusal {
   context.probe.operation(operation, 'refused', 0, refusal.reason);
   return refusal;
-}
-
-/** A wait that was asked for stays at least a millisecond: none at all would mean something else. */
-function withinDeadline(ask: AcquireAsk, caller: UnaryCaller): AcquireAsk {
-  if (ask.waitMs === 0 || caller.deadlineMs === Infinity) return ask;
-  const mostMs = Math.max(1, caller.leftMs() - ANSWER_MS);
-  return ask.waitMs <= mostMs ? ask : { ...ask, waitMs: mostMs };
 }
 
 /** Not a lease that a repeated request met: the first request was answered by it, and somebody may be using it. */

@@ -7,6 +7,7 @@ import { protoPath as healthProtoPath } from 'grpc-health-check';
 import protobuf from 'protobufjs';
 import type { AdminServiceDefinition } from './gen/holdfast/v1/AdminService.ts';
 import type { LockServiceDefinition } from './gen/holdfast/v1/LockService.ts';
+import type { SessionRequest__Output } from './gen/holdfast/v1/SessionRequest.ts';
 import { describable } from './reflection.ts';
 
 const PROTO_FOLDER = fileURLToPath(new URL('../../proto', import.meta.url));
@@ -28,7 +29,7 @@ export interface Contract {
 }
 
 /** grpc-js answers INTERNAL, without details, when a decoder throws; so ours does not. */
-function forgiving<Definition extends ServiceDefinition>(definition: ServiceDefinition): Definition {
+function forgiving(definition: ServiceDefinition): ServiceDefinition {
   const methods = Object.entries(definition).map(([name, method]) => {
     const requestDeserialize = (bytes: Buffer): unknown => {
       try {
@@ -39,7 +40,7 @@ function forgiving<Definition extends ServiceDefinition>(definition: ServiceDefi
     };
     return [name, { ...method, requestDeserialize }];
   });
-  return Object.fromEntries(methods) as Definition;
+  return Object.fromEntries(methods);
 }
 
 /** Calls whose answers are made by us in the very form that the wire needs (encode.ts): enums and numbers as numbers. */
@@ -47,13 +48,12 @@ const HOT = {
   Acquire: 'AcquireResponse',
   Heartbeat: 'HeartbeatResponse',
   Release: 'ReleaseResponse',
+  Hold: 'HoldResponse',
+  Session: 'SessionResponse',
 } as const;
 
 /** proto-loader turns each answer into a message object first, field by field; that costs as much as to write it. */
-function written(definition: ServiceDefinition): ServiceDefinition {
-  const root = new protobuf.Root();
-  root.resolvePath = (_origin, target) => join(PROTO_FOLDER, target);
-  root.loadSync(FILES[0]!, { keepCase: true });
+function written(definition: ServiceDefinition, root: protobuf.Root): ServiceDefinition {
   const methods = Object.entries(HOT).map(([name, answer]) => {
     const type = root.lookupType(`holdfast.v1.${answer}`);
     const responseSerialize = (message: object): Buffer => type.encode(message).finish() as Buffer;
@@ -62,12 +62,50 @@ function written(definition: ServiceDefinition): ServiceDefinition {
   return { ...definition, ...Object.fromEntries(methods) };
 }
 
+/**
+ * One message of a session as it came: grpc-js reads several ahead, and only what is served next shall take more than
+ * its bytes. Read without proto-loader, which takes three times as long: 64-bit numbers stay in two halves, enums
+ * numbers, and what is absent is inherited.
+ */
+export class UnreadRequest {
+  readonly #type: protobuf.Type;
+  readonly #bytes: Buffer;
+
+  constructor(type: protobuf.Type, bytes: Buffer) {
+    this.#type = type;
+    this.#bytes = bytes;
+  }
+
+  /** Undefined if it is no message of a session. */
+  read(): SessionRequest__Output | undefined {
+    try {
+      return this.#type.decode(this.#bytes) as unknown as SessionRequest__Output;
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+function unread(definition: ServiceDefinition, root: protobuf.Root): ServiceDefinition {
+  const type = root.lookupType('holdfast.v1.SessionRequest');
+  const requestDeserialize = (bytes: Buffer): UnreadRequest => new UnreadRequest(type, bytes);
+  return { ...definition, Session: { ...definition.Session!, requestDeserialize } };
+}
+
+function contractRoot(): protobuf.Root {
+  const root = new protobuf.Root();
+  root.resolvePath = (_origin, target) => join(PROTO_FOLDER, target);
+  return root.loadSync(FILES[0]!, { keepCase: true });
+}
+
 export function loadContract(): Contract {
   const ours = loadSync(FILES, { ...OPTIONS, includeDirs: [PROTO_FOLDER] });
+  const root = contractRoot();
+  const locks = ours[LOCK_SERVICE] as ServiceDefinition;
   const health = loadSync(healthProtoPath, OPTIONS);
   return {
-    locks: forgiving<LockServiceDefinition>(written(ours[LOCK_SERVICE] as ServiceDefinition)),
-    admin: forgiving<AdminServiceDefinition>(ours[ADMIN_SERVICE] as ServiceDefinition),
+    locks: unread(written(forgiving(locks), root), root) as LockServiceDefinition,
+    admin: forgiving(ours[ADMIN_SERVICE] as ServiceDefinition) as AdminServiceDefinition,
     described: describable({ ...ours, ...health }),
   };
 }

@@ -1,5 +1,5 @@
 /** The gRPC server: built, listening, drained and stopped. */
-import type { Server as NetServer, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import {
   type ConnectionInjector,
   Server,
@@ -16,12 +16,16 @@ import type { Locks } from '../locks/locks.ts';
 import { type Clock, pause, systemClock } from '../std/clock.ts';
 import { type AdminContext, adminCalls, type ServiceHealth } from './admin-calls.ts';
 import { Flights } from './calls.ts';
+import { Connections } from './connections.ts';
 import type { TtlSettings } from './fields.ts';
+import { holdHandler } from './hold-calls.ts';
 import { IdleStreams, watchCalls } from './interceptor.ts';
-import { type Bound, listen } from './listen.ts';
+import { type Bound, type Listening, listen } from './listen.ts';
 import { lockCalls } from './lock-calls.ts';
 import { ADMIN_SERVICE, LOCK_SERVICE, loadContract } from './protos.ts';
+import { sessionHandler } from './session-calls.ts';
 import { draining } from './status.ts';
+import { type StreamContext, Streams } from './streams.ts';
 import { openTelemetryTracing } from './tracing.ts';
 import { viewCalls } from './view-calls.ts';
 import { type WatchContext, WatchStreams, watchHandler } from './watch-calls.ts';
@@ -31,6 +35,8 @@ export interface EdgeOptions {
   readonly settings: TtlSettings;
   /** `host:port` (0 picks a free one), `[ipv6]:port` or `unix:/path`. */
   readonly addresses: readonly string[];
+  /** Where connections come from otherwise, if not from sockets of this process. */
+  listen?(address: string, onSocket: (socket: Socket) => void): Promise<Bound>;
   readonly keepalive: { readonly timeMs: number; readonly timeoutMs: number };
   readonly probe: Probe;
   /** True only if an OpenTelemetry provider is registered. */
@@ -62,6 +68,8 @@ export interface Edge {
 
 /** Bounds the memory that one connection can claim; clients queue what goes beyond. */
 const STREAMS_PER_CONNECTION = 4096;
+/** What a drain keeps of its time to end streams and close connections. */
+const CLOSING_MS = 2000;
 /** How long a drain waits for readers that take nothing, before it ends their streams. */
 const STALLED_MS = 1000;
 const HEALTH_NAMES = ['', LOCK_SERVICE, ADMIN_SERVICE];
@@ -84,11 +92,12 @@ class RunningEdge implements Edge {
   readonly #flights = new Flights();
   readonly #idleStreams = new IdleStreams();
   readonly #watches = new WatchStreams();
+  readonly #streams = new Streams();
+  readonly #connections: Connections;
   readonly #locks: Locks;
   readonly #health: HealthImplementation;
   readonly #server: Server;
   readonly #injector: ConnectionInjector;
-  readonly #sockets = new Set<Socket>();
   readonly #bound: Bound[] = [];
   #said: 'SERVING' | 'NOT_SERVING' | undefined;
   #draining: Promise<void> | undefined;
@@ -97,8 +106,9 @@ class RunningEdge implements Edge {
   constructor(options: EdgeOptions) {
     this.#clock = options.clock ?? systemClock;
     this.#locks = options.locks;
+    this.#connections = new Connections(this.#clock);
     const { probe } = options;
-    const context: AdminContext & WatchContext = {
+    const context: AdminContext & WatchContext & StreamContext = {
       locks: options.locks,
       settings: options.settings,
       probe,
@@ -108,6 +118,8 @@ class RunningEdge implements Edge {
       clock: this.#clock,
       flights: this.#flights,
       watches: this.#watches,
+      streams: this.#streams,
+      connections: this.#connections,
       onDefect(method, cause) {
         const stack = cause instanceof Error ? cause.stack : String(cause);
         probe.notice('error', 'a call failed on a defect', { method, cause: stack });
@@ -126,6 +138,8 @@ class RunningEdge implements Edge {
       ...lockCalls(context),
       ...viewCalls(context),
       ...watchHandler(context),
+      ...holdHandler(context),
+      ...sessionHandler(context),
     });
     this.#server.addService(contract.admin, adminCalls(context));
     this.#health = new HealthImplementation();
@@ -142,10 +156,11 @@ class RunningEdge implements Edge {
   }
 
   /** All addresses or none. */
-  async listen(addresses: readonly string[], probe: Probe): Promise<void> {
+  async listen({ addresses, probe, ...options }: EdgeOptions): Promise<void> {
+    const open = options.listen ?? listen;
     try {
       for (const address of addresses) {
-        const bound = await listen(address, (socket) => this.#take(socket));
+        const bound = await open(address, (socket) => this.#take(socket));
         this.#bound.push(bound);
         for (const server of bound.servers) {
           server.on('error', (error) =>
@@ -181,15 +196,21 @@ class RunningEdge implements Edge {
   }
 
   /**
-   * Whoever waits or watches is told at once. While handlers are at work the connections stay open, and whoever holds a lease can renew and release it
-   * here. Then no new connection is taken, each open one is told to go away and may finish its calls.
+   * Whoever waits or watches is told at once, and so is whoever keeps leases on a stream: those stay, and are renewed
+   * here until the stream ends. While handlers are at work and streams stand the connections stay open, and whoever
+   * holds a lease can renew and release it here. Then no new connection is taken, each open one is told to go away
+   * and may finish its calls.
    */
   async #drain(limitMs: number): Promise<void> {
     const startedMs = this.#clock.monotonicMs();
     const leftMs = (): number => Math.max(0, startedMs + limitMs - this.#clock.monotonicMs());
+    const serveMs = limitMs - Math.min(CLOSING_MS, limitMs / 2);
     this.#locks.drain();
     this.#watches.end(draining);
-    await Promise.race([this.#flights.idle(), pause(this.#clock, limitMs / 2)]);
+    this.#streams.drain(serveMs);
+    const idle = Promise.all([this.#flights.idle(), this.#streams.idle()]);
+    await Promise.race([idle, pause(this.#clock, serveMs)]);
+    this.#streams.end(draining);
     const closed = this.#close();
     this.#idleStreams.end(draining);
     this.#clock.after(Math.min(STALLED_MS, leftMs()), () => this.#idleStreams.reset());
@@ -208,19 +229,18 @@ class RunningEdge implements Edge {
     this.#flights.cut();
     // forceShutdown alone would leave sessions open: it does not know those of a server without channelz.
     this.#server.forceShutdown();
-    for (const socket of this.#sockets) socket.destroy();
+    this.#connections.destroyAll();
     await closed;
   }
 
   /** Our own sockets, because grpc-js names neither a taken address nor the sockets that outlive a drain. */
   #take(socket: Socket): void {
-    this.#sockets.add(socket);
-    socket.once('close', () => this.#sockets.delete(socket));
+    this.#connections.take(socket);
     this.#injector.injectConnection(socket);
   }
 }
 
-function closing(server: NetServer): Promise<void> {
+function closing(server: Listening): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => resolve());
   });
@@ -228,6 +248,6 @@ function closing(server: NetServer): Promise<void> {
 
 export async function startEdge(options: EdgeOptions): Promise<Edge> {
   const edge = new RunningEdge(options);
-  await edge.listen(options.addresses, options.probe);
+  await edge.listen(options);
   return edge;
 }

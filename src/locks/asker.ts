@@ -5,14 +5,21 @@ import type { Quorum } from '../quorum/quorum.ts';
 import type { Asker, WaiterView } from './locks.ts';
 import { waitersOf } from './views.ts';
 
+/** What a holder says of itself: whoever has no higher priority, or was named before, does not ask it. */
+export interface Asked {
+  readonly priority: number;
+  readonly afterMs: number;
+  /** Owners. */
+  readonly named?: ReadonlySet<string> | undefined;
+}
+
 /** Reads only; undefined where nobody asks, or where it cannot be told. */
 export async function askerFor(
   quorum: Quorum,
   { resources, mode }: Pick<Lease, 'resources' | 'mode'>,
-  priority: number,
-  afterMs: number,
+  asked: Asked,
 ): Promise<Asker | undefined> {
-  if (priority >= limits.priorityMax) return undefined;
+  if (asked.priority >= limits.priorityMax) return undefined;
   const looks = await Promise.all(
     resources.map((resource) =>
       quorum.votes.all({ kind: 'look', resource, history: 0, line: limits.askersSought }),
@@ -25,22 +32,18 @@ export async function askerFor(
     ),
   );
   const nowMs = quorum.tickets.nowMicros() / 1000;
-  return mostUrgent(
-    waiters.filter((waiter) => conflict(waiter.mode, mode)),
-    { priority, afterMs, nowMs },
-  );
+  const conflicting = waiters.filter((waiter) => conflict(waiter.mode, mode));
+  return mostUrgent(conflicting, asked, nowMs);
 }
 
 export function mostUrgent(
   waiters: readonly WaiterView[],
-  {
-    priority,
-    afterMs,
-    nowMs,
-  }: { readonly priority: number; readonly afterMs: number; readonly nowMs: number },
+  { priority, afterMs, named }: Asked,
+  nowMs: number,
 ): Asker | undefined {
   let best: WaiterView | undefined;
   for (const waiter of waiters) {
+    if (named?.has(waiter.owner) === true) continue;
     if (waiter.priority <= priority || nowMs - waiter.sinceMs < afterMs) continue;
     const more = best === undefined || waiter.priority > best.priority;
     if (more || (waiter.priority === best?.priority && waiter.sinceMs < best.sinceMs)) best = waiter;

@@ -107,6 +107,6 @@ async function renew(quorum: Quorum, ask: HeartbeatAsk, yieldAfterMs: number): P
   if (answer.kind === 'refusal') return answer;
   assert(answer.kind === 'extension', 'only a stream names its binding');
   const { lease, priority, waited } = answer;
-  const asker = waited ? await askerFor(quorum, lease, priority, yieldAfterMs) : undefined;
+  const asker = waited ? await askerFor(quorum, lease, { priority, afterMs: yieldAfterMs }) : undefined;
   return { kind: 'renewed', lease, asker };
 }

@@ -79,7 +79,8 @@ export class Hold implements Kept, Due {
   #lease: Lease;
   #state: HoldState = 'resting';
   #checkAgain = false;
-  #asked: Set<string> | undefined;
+  /** Owners who have asked it to yield. */
+  #askers: Set<string> | undefined;
   #grace: Timer | undefined;
 
   constructor(keeping: Keeping, lease: Lease, value: string, binding: number, news: KeptNews) {
@@ -183,12 +184,12 @@ export class Hold implements Kept, Due {
   }
 
   async #lookForAsker(priority: number): Promise<void> {
-    const { quorum, yieldAfterMs } = this.#keeping;
-    const asker = await askerFor(quorum, this.#lease, priority, yieldAfterMs);
+    const { quorum, yieldAfterMs: afterMs } = this.#keeping;
+    const asker = await askerFor(quorum, this.#lease, { priority, afterMs, named: this.#askers });
     const tells = this.#state === 'resting' || this.#state === 'renewing';
-    if (asker === undefined || !tells || this.#asked?.has(asker.owner) === true) return;
-    this.#asked ??= new Set();
-    this.#asked.add(asker.owner);
+    if (asker === undefined || !tells || this.#askers?.has(asker.owner) === true) return;
+    this.#askers ??= new Set();
+    this.#askers.add(asker.owner);
     this.#news.yieldRequested(asker);
   }
 

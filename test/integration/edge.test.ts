@@ -163,21 +163,6 @@ describe('errors are typed', () => {
     expect(JSON.stringify(stage.notices)).toContain('secret cause');
   });
 
-  test.each([
-    ['Hold', rpc.Hold],
-    ['Session', rpc.Session],
-  ])('%s is not served yet', async (name, method) => {
-    const client = stage.client(address);
-    const encode = (message: object): Buffer => method.requestSerialize(message as never);
-    const stream = method.requestStream
-      ? client.makeBidiStreamRequest(method.path, encode, (bytes) => bytes)
-      : client.makeServerStreamRequest(method.path, encode, (bytes) => bytes, {});
-    stream.resume();
-    const error = await new Promise<ServiceError>((resolve) => stream.on('error', resolve));
-    expect([error.code, reasonOf(error)]).toEqual([status.UNIMPLEMENTED, 'NOT_SERVED']);
-    expect(error.details).toContain(name);
-  });
-
   test('Reload is not served yet', async () => {
     const error = await failure(unary(stage.client(address), admin.Reload, {}));
     expect([error.code, reasonOf(error)]).toEqual([status.UNIMPLEMENTED, 'NOT_SERVED']);

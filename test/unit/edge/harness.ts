@@ -6,126 +6,14 @@ import http2 from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type CallOptions, Client, credentials, type ServiceError } from '@grpc/grpc-js';
-import { formatLeaseId, type Lease, type LeaseName } from '../../../src/domain/lease.ts';
 import { silentProbe } from '../../../src/domain/probe.ts';
 import { loadContract } from '../../../src/edge/protos.ts';
 import { type Edge, type EdgeOptions, startEdge } from '../../../src/edge/server.ts';
-import type {
-  AcquireAsk,
-  Caller,
-  HolderView,
-  Locks,
-  ReleaseAsk,
-  WatchAsk,
-  Watcher,
-} from '../../../src/locks/locks.ts';
-import { asking } from '../../harness/asking.ts';
+import { FakeLocks, settings } from './fake-locks.ts';
+
+export { FakeLocks, holder, settings } from './fake-locks.ts';
 
 export const contract = loadContract();
-export const settings = { minTtlMs: 100, maxTtlMs: 60_000, defaultTtlMs: 30_000 };
-
-export const holder: HolderView = {
-  resource: 'gpu/0',
-  owner: 'w2',
-  leaseRef: 'abcdefghijklmnop',
-  token: 5n,
-  mode: 'exclusive',
-  acquireTimeMs: 1_800_000_000_000,
-  expireTimeMs: 1_800_000_030_000,
-  labels: {},
-  progress: '',
-};
-
-/** Grants everything; each method may be replaced. */
-export class FakeLocks implements Locks {
-  readonly acquires: { ask: AcquireAsk; caller: Caller }[] = [];
-  readonly releases: ReleaseAsk[] = [];
-  readonly givenBack: LeaseName[] = [];
-  /** Those who watch now. */
-  readonly watchers = new Map<Watcher, WatchAsk>();
-  drains = 0;
-  #token = 0n;
-
-  grant(ask: AcquireAsk): Lease {
-    this.#token += 1n;
-    const id = { secret: 'A'.repeat(22), token: this.#token, ttlMs: ask.ttlMs, resources: ask.resources };
-    return {
-      kind: 'lease',
-      leaseId: formatLeaseId(id),
-      leaseRef: 'abcdefghijklmnop',
-      resources: ask.resources,
-      token: this.#token,
-      owner: ask.owner,
-      mode: ask.mode,
-      ttlMs: ask.ttlMs,
-      acquireTimeMs: 1_800_000_000_000,
-      expireTimeMs: 1_800_000_000_000 + ask.ttlMs,
-      labels: ask.labels,
-      replayed: false,
-    };
-  }
-
-  onAcquire: Locks['acquire'] = async (ask) => this.grant(ask);
-
-  acquire: Locks['acquire'] = (ask, caller) => {
-    this.acquires.push({ ask, caller });
-    return this.onAcquire(ask, caller);
-  };
-
-  heartbeat: Locks['heartbeat'] = async ({ lease, ttlMs }) => ({
-    ...this.grant({ ...askOf('gpu/0'), resources: lease.resources, ttlMs: ttlMs ?? lease.ttlMs }),
-    token: lease.token,
-  });
-
-  release: Locks['release'] = async (ask) => {
-    this.releases.push(ask);
-    return { kind: 'released', released: true };
-  };
-
-  giveBack: Locks['giveBack'] = async (lease) => {
-    this.givenBack.push(lease);
-    return true;
-  };
-
-  inspect: Locks['inspect'] = async (resource) => ({
-    kind: 'inspection',
-    resource,
-    state: 'held',
-    holders: [holder],
-    waiters: [],
-    lastToken: 5n,
-    source: 'live',
-    nodes: [],
-    history: [],
-  });
-
-  list: Locks['list'] = async () => ({ kind: 'page', locks: [], next: '' });
-  checkToken: Locks['checkToken'] = async (_resource, token) => ({
-    kind: 'check',
-    current: token === 5n,
-    lastToken: 5n,
-  });
-  forceRelease: Locks['forceRelease'] = async () => ({ kind: 'forced', freed: [holder] });
-
-  onWatch = async (): Promise<void> => {};
-
-  watch: Locks['watch'] = async (ask, watcher) => {
-    this.watchers.set(watcher, ask);
-    await this.onWatch();
-    return () => {
-      this.watchers.delete(watcher);
-    };
-  };
-
-  onDrain: Locks['drain'] = () => {};
-
-  drain: Locks['drain'] = () => {
-    this.drains += 1;
-    this.onDrain();
-  };
-}
-
-const askOf = (resource: string): AcquireAsk => asking({ resources: [resource], ttlMs: 30_000 });
 
 /** What a test started, closed in the opposite order by `close`. */
 export class Stage {

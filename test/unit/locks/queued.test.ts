@@ -74,6 +74,15 @@ describe('a holder is asked to yield', () => {
     expect(heard.losses).toEqual([]);
   });
 
+  test('by each who asks, also while the first still waits', async () => {
+    const world = await World.of();
+    const { heard } = await hold(world.replica('a'), { owner: 'holder' });
+    new Wait(world.replica('b'), { owner: 'urgent', priority: 2 });
+    new Wait(world.replica('b'), { owner: 'too', priority: 1 });
+    await world.pass(3 * TTL_MS, 50);
+    expect(heard.askers.map(({ owner }) => owner)).toEqual(['urgent', 'too']);
+  });
+
   test.each([0, 1])('never by one of priority %d, which is not higher than its own', async (priority) => {
     const world = await World.of();
     const { heard } = await hold(world.replica('a'), { owner: 'holder', priority: 1 });

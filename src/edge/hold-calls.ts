@@ -1,0 +1,244 @@
+/** The Hold stream: one lease that lives as long as the stream, and all that its holder is told of it. */
+import type { handleServerStreamingCall, ServerWritableStream } from '@grpc/grpc-js';
+import type { Lease } from '../domain/lease.ts';
+import type { Refusal } from '../domain/refusals.ts';
+import type { Asker, Busy, Caller, Kept, KeptNews, Loss, Queued, StreamEnd } from '../locks/locks.ts';
+import { malformed } from './calls.ts';
+import { decodeHold, type HoldAsk } from './decode.ts';
+import { duration, encodeBusy, encodeLease, encodeLost, encodeQueued, encodeYield } from './encode.ts';
+import { within } from './fields.ts';
+import type { HoldRequest__Output } from './gen/holdfast/v1/HoldRequest.ts';
+import type { HoldResponse } from './gen/holdfast/v1/HoldResponse.ts';
+import type { LockServiceHandlers } from './gen/holdfast/v1/LockService.ts';
+import { resetCall } from './interceptor.ts';
+import { Lifeline } from './lifeline.ts';
+import { refused } from './lock-calls.ts';
+import { MALFORMED } from './protos.ts';
+import { draining, internal, isRefusal, toStatus } from './status.ts';
+import type { Standing, StreamContext } from './streams.ts';
+import { Writes } from './writes.ts';
+
+export type HoldCall = ServerWritableStream<HoldRequest__Output, HoldResponse>;
+
+/** In the order in which they are told when several wait for the reader: of each kind the newest. */
+const KINDS = ['queued', 'granted', 'renewed', 'yield_request', 'draining'] as const;
+
+class Holding implements Caller, KeptNews, Standing {
+  readonly kind = 'hold';
+  /** Empty until callers are authenticated. */
+  readonly principal = '';
+  readonly #context: StreamContext;
+  readonly #call: HoldCall;
+  readonly #ask: HoldAsk;
+  readonly #lifeline: Lifeline;
+  readonly #writes: Writes<HoldResponse>;
+  /** What the reader has not taken the news before of. */
+  #news: HoldResponse = {};
+  #asking = true;
+  #granted = false;
+  #kept: Kept | undefined;
+  /** How the stream ended. */
+  #how: StreamEnd | undefined;
+  /** By this message's leaving we see at the next renewal that the reader takes what is written. */
+  #mark = 0;
+  #drainEndMs: number | undefined;
+  #lostEarly: Loss | undefined;
+
+  constructor(context: StreamContext, call: HoldCall, ask: HoldAsk) {
+    this.#context = context;
+    this.#call = call;
+    this.#ask = ask;
+    this.#writes = new Writes(call, () => this.#tell());
+    this.#lifeline = new Lifeline(call, context, (how) => this.#settle(how));
+    context.streams.add(this);
+  }
+
+  async run(): Promise<void> {
+    const { locks } = this.#context;
+    const { acquire, resume } = this.#ask;
+    try {
+      const answer =
+        acquire === undefined
+          ? await locks.resume(resume!, this)
+          : await locks.hold(this.#lifeline.deadline.cut(acquire), this, this);
+      this.#asking = false;
+      this.#take(answer);
+    } catch (cause) {
+      this.#asking = false;
+      this.#break(cause);
+    }
+  }
+
+  gone(): boolean {
+    return this.#lifeline.gone();
+  }
+
+  whenGone(act: () => void): () => void {
+    return this.#lifeline.whenGone(act);
+  }
+
+  queued(queued: Queued): void {
+    if (this.#asking) this.#put('queued', () => encodeQueued(queued));
+  }
+
+  renewed(lease: Lease): void {
+    if (!this.#granted || this.#lifeline.over) return;
+    if (this.#writes.stuck(this.#mark)) {
+      this.#stall();
+      return;
+    }
+    this.#mark = this.#writes.mark();
+    this.#put('renewed', () => encodeLease(lease));
+  }
+
+  yieldRequested(asker: Asker): void {
+    this.#put('yield_request', () => encodeYield(asker));
+  }
+
+  lost(loss: Loss): void {
+    if (this.#asking) {
+      this.#lostEarly = loss;
+      return;
+    }
+    this.#kept = undefined;
+    if (this.#lifeline.over) return;
+    // The one end of a lease of which the nodes do not say why is that another stream has it: as it was told to do.
+    if (this.#drainEndMs !== undefined && loss.reason === 'unknown') this.#refuse(draining);
+    else this.#guarded(() => this.#last({ lost: encodeLost(loss) }));
+  }
+
+  drain(remainingMs: number): void {
+    this.#drainEndMs = this.#context.clock.monotonicMs() + remainingMs;
+    // Who still waits is answered by the locks.
+    if (this.#granted) this.#drain();
+  }
+
+  end(refusal: Refusal): void {
+    if (!this.#lifeline.over) this.#refuse(refusal, 'drained');
+  }
+
+  #take(answer: Kept | Busy | Refusal): void {
+    if (answer.kind === 'kept') this.#kept = answer;
+    if (this.#lifeline.over) this.#settle('closed', answer.kind === 'kept' && this.#isNew(answer));
+    else if (answer.kind === 'kept') this.#grant(answer);
+    else if (answer.kind === 'busy') this.#last({ busy: encodeBusy(answer) });
+    else this.#refuse(this.#ask.acquire === undefined ? answer : within('acquire', answer));
+  }
+
+  /** Taken for this stream: nobody else knows of it. */
+  #isNew({ lease }: Kept): boolean {
+    return this.#ask.acquire !== undefined && !lease.replayed;
+  }
+
+  #grant({ lease }: Kept): void {
+    this.#granted = true;
+    this.#news.queued = null;
+    this.#mark = this.#writes.mark();
+    this.#put('granted', () => encodeLease(lease));
+    if (this.#drainEndMs !== undefined) this.#drain();
+    if (this.#lostEarly !== undefined) this.lost(this.#lostEarly);
+  }
+
+  #drain(): void {
+    const leftMs = Math.max(0, this.#drainEndMs! - this.#context.clock.monotonicMs());
+    this.#lifeline.drained();
+    this.#put('draining', () => ({ remaining: duration(leftMs) }));
+  }
+
+  #put<Kind extends (typeof KINDS)[number]>(kind: Kind, message: () => HoldResponse[Kind]): void {
+    if (this.#lifeline.over) return;
+    this.#guarded(() => {
+      this.#news[kind] = message();
+      this.#tell();
+    });
+  }
+
+  /** One message at a time: what happens while the reader is slow replaces what it has not seen. */
+  #tell(): void {
+    if (this.#lifeline.over || this.#writes.underWay > 0) return;
+    for (const kind of KINDS) {
+      const message = this.#news[kind];
+      if (!message || (kind !== 'queued' && !this.#granted)) continue;
+      this.#news[kind] = null;
+      this.#writes.write({ [kind]: message });
+      return;
+    }
+  }
+
+  /** Tells how it ends, and ends well. */
+  #last(message: HoldResponse): void {
+    const { granted } = this.#news;
+    const how = this.#lifeline.finish('closed');
+    if (granted) this.#writes.write({ granted });
+    this.#writes.write(message);
+    this.#call.end();
+    this.#settle(how);
+  }
+
+  /** `emit` because destroying a call would send no status. */
+  #refuse(refusal: Refusal, how: StreamEnd = 'closed'): void {
+    const decided = this.#lifeline.finish(how);
+    this.#call.emit('error', toStatus(refusal));
+    this.#settle(decided);
+  }
+
+  /** For a whole interval nothing has left: a zombie, or a client that nobody can tell from a dead one. */
+  #stall(): void {
+    const how = this.#lifeline.finish('silent');
+    resetCall(this.#call);
+    this.#call.destroy();
+    this.#settle(how);
+  }
+
+  #break(cause: unknown): void {
+    this.#context.onDefect(this.#call.getPath(), cause);
+    if (this.#lifeline.over) this.#settle('closed');
+    else this.#refuse(internal);
+  }
+
+  #guarded(act: () => void): void {
+    try {
+      act();
+    } catch (cause) {
+      this.#break(cause);
+    }
+  }
+
+  /** The stream is over; so is this, as soon as the locks have answered. What nobody heard of may not stay (G4). */
+  #settle(how: StreamEnd, unheard = false): void {
+    this.#how ??= how;
+    this.#news = {};
+    const kept = this.#kept;
+    this.#kept = undefined;
+    if (!this.#asking) this.#context.streams.delete(this);
+    try {
+      kept?.end(unheard ? 'closed' : this.#how, this.#ask.graceMs);
+    } catch (cause) {
+      this.#context.onDefect(this.#call.getPath(), cause);
+    }
+  }
+}
+
+function begin(context: StreamContext, call: HoldCall): Refusal | undefined {
+  if (context.draining()) return draining;
+  if (call.request === MALFORMED) return malformed;
+  const ask = decodeHold(call.request, context.settings);
+  if (isRefusal(ask)) return ask;
+  void new Holding(context, call, ask).run();
+  return undefined;
+}
+
+export function holdHandler(context: StreamContext): Pick<LockServiceHandlers, 'Hold'> {
+  const Hold: handleServerStreamingCall<HoldRequest__Output, HoldResponse> = (call) => {
+    try {
+      const refusal = begin(context, call);
+      if (refusal === undefined) return;
+      const { acquire } = call.request;
+      call.emit('error', toStatus(refused(context, acquire === null ? 'resume' : 'acquire', refusal)));
+    } catch (cause) {
+      context.onDefect(call.getPath(), cause);
+      call.emit('error', toStatus(internal));
+    }
+  };
+  return { Hold };
+}

@@ -1,0 +1,113 @@
+/** How a stream that keeps leases ends when we did not end it: the many ways in which grpc-js says so, made one. */
+import type { StreamEnd } from '../locks/locks.ts';
+import type { Clock, Timer } from '../std/clock.ts';
+import { Deadline, type Flights } from './calls.ts';
+import type { Connection } from './connections.ts';
+
+/** What is asked of a stream of grpc-js. */
+export interface LivingCall {
+  getDeadline(): Date | number;
+  getPeer(): string;
+  on(event: 'cancelled' | 'close' | 'error', act: () => void): unknown;
+  off(event: 'cancelled' | 'close' | 'error', act: () => void): unknown;
+  destroy(): unknown;
+}
+
+export interface LifelineContext {
+  readonly clock: Clock;
+  readonly flights: Flights;
+  readonly connections: { of(peer: string): Connection | undefined };
+}
+
+/** `close` comes always, but may come late; `cancelled` comes after every end, ours included. */
+const ENDINGS = ['cancelled', 'close', 'error'] as const;
+
+export class Lifeline {
+  readonly deadline: Deadline;
+  readonly #call: LivingCall;
+  readonly #clock: Clock;
+  readonly #flights: Flights;
+  readonly #connection: Connection | undefined;
+  readonly #left: (how: StreamEnd) => void;
+  readonly #acts = new Set<() => void>();
+  readonly #uncut: () => void;
+  #timer: Timer | undefined;
+  #over = false;
+  #drained = false;
+
+  /** `left` is called once, unless `finish` comes first. */
+  constructor(call: LivingCall, context: LifelineContext, left: (how: StreamEnd) => void) {
+    this.#call = call;
+    this.#clock = context.clock;
+    this.#flights = context.flights;
+    // Now: a call that is over has no peer any more.
+    this.#connection = context.connections.of(call.getPeer());
+    this.#left = left;
+    this.deadline = new Deadline(call, context.clock);
+    for (const ending of ENDINGS) call.on(ending, this.#leave);
+    this.#uncut = context.flights.whenCut(this.#leave);
+    this.#arm();
+  }
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** Nobody listens any more for what is granted. */
+  gone(): boolean {
+    return this.#over || this.#flights.cutOff || this.deadline.passed();
+  }
+
+  /** Calls `act` once when it is over, whatever ended it; the result takes that back. */
+  whenGone(act: () => void): () => void {
+    if (this.gone()) {
+      // By a timer: the asker does not have the way back yet.
+      const timer = this.#clock.after(0, act);
+      return () => timer.cancel();
+    }
+    this.#acts.add(act);
+    return () => this.#acts.delete(act);
+  }
+
+  /** The client was told to go elsewhere: whatever ends the stream from now on, its leases stay. */
+  drained(): void {
+    this.#drained = true;
+  }
+
+  /** We end the stream ourselves; the result says what becomes of its leases, where nothing else decides. */
+  finish(how: StreamEnd): StreamEnd {
+    this.#stop();
+    return this.#drained ? 'drained' : how;
+  }
+
+  readonly #leave = (): void => {
+    if (this.#over) return;
+    const how = this.#how();
+    this.#stop();
+    this.#left(how);
+    // After a deadline grpc-js ends the call, but may not say so while the reader takes nothing.
+    this.#call.destroy();
+  };
+
+  #how(): StreamEnd {
+    if (this.#drained || this.#flights.cutOff) return 'drained';
+    if (this.deadline.passed()) return 'closed';
+    // Of a connection that nobody knows, nobody can say that its client is gone.
+    return this.#connection?.endOf() ?? 'silent';
+  }
+
+  #arm(): void {
+    this.#timer = this.deadline.after(() => (this.deadline.passed() ? this.#leave() : this.#arm()));
+  }
+
+  #stop(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#timer?.cancel();
+    this.#uncut();
+    for (const ending of ENDINGS) this.#call.off(ending, this.#leave);
+    const acts = [...this.#acts];
+    this.#acts.clear();
+    for (const act of acts) act();
+  }
+}
