@@ -1,7 +1,15 @@
 /** Would the hand-off bench notice? Its statistics on made-up holds, and its gates on a library that polls. */
 import { Contests, QUICK, startClients } from './lib/handoff-contest.ts';
 import { countGates } from './lib/handoff-gates.ts';
-import { type Hold, jain, roundRatios, type Slice, summarize, tally } from './lib/handoff-stats.ts';
+import {
+  ceilingShare,
+  type Hold,
+  jain,
+  roundRatios,
+  type Slice,
+  summarize,
+  tally,
+} from './lib/handoff-stats.ts';
 import { HOLDFAST, REDLOCK_4, Stage } from './lib/handoff-subjects.ts';
 import { fixed, type Gate, gate, heading, judge, say } from './lib/report.ts';
 
@@ -79,6 +87,7 @@ function gatesOnMadeUp(): Gate[] {
     caught('nothing happened at all', { ...tally([], ALL, 2), scripts: 0 }),
     passes('what an idle replica sends is no script of a hand-off', { scripts: 720, idleScripts: 123 }),
     equal('ratios are of the same round', roundRatios([good, other], [other]).length, 1),
+    equal('half of the time nobody holds', ceilingShare({ ...summarize([good]), rate: 500, heldMs: 1 }), 0.5),
   ];
 }
 

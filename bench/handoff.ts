@@ -12,13 +12,14 @@ import {
   startClients,
   WARM_UP,
 } from './lib/handoff-contest.ts';
-import { countGates, HOLDS_MS, ratioGates } from './lib/handoff-gates.ts';
+import { countGates, HOLDS_MS, ofCeiling, ratioGates } from './lib/handoff-gates.ts';
 import { type Slice, summarize } from './lib/handoff-stats.ts';
 import {
   type Batches,
   ETCD,
   HOLDFAST,
   HOLDFAST_5,
+  HOLDFAST_SESSION,
   HOLDFAST_TWICE,
   REDLOCK_4,
   Stage,
@@ -27,7 +28,7 @@ import {
 import { fixed, type Gate, heading, judge, say, table } from './lib/report.ts';
 
 /** Of these ratios are made, so they are neighbours in time. */
-const MAIN = new Set([HOLDFAST, ETCD, REDLOCK_4]);
+const MAIN = new Set([HOLDFAST, HOLDFAST_SESSION, ETCD, REDLOCK_4]);
 
 interface Options {
   readonly pace: Pace;
@@ -48,6 +49,9 @@ async function cast(stage: Stage, wanted: Options['wanted']): Promise<Subject[]>
   const subjects: Subject[] = [];
   if (wanted(ETCD)) subjects.push(...(await stage.etcd()));
   if (wanted(HOLDFAST)) subjects.push(await stage.holdfast(HOLDFAST, 3, 1));
+  if (wanted(HOLDFAST_SESSION)) {
+    subjects.push(await stage.holdfast(HOLDFAST_SESSION, 3, 1, 'holdfast-session'));
+  }
   subjects.push(...(await stage.pollers()).filter(({ name }) => wanted(name)));
   if (wanted(HOLDFAST_5)) subjects.push(await stage.holdfast(HOLDFAST_5, 5, 1));
   if (wanted(HOLDFAST_TWICE)) subjects.push(await stage.holdfast(HOLDFAST_TWICE, 3, 2));
@@ -128,7 +132,8 @@ async function contest(
   for (const [at, subject] of subjects.entries()) {
     if (before[at] !== undefined) sayBatches(subject, slices.get(subject.name)!, before[at], after[at]!);
   }
-  const ours = subjects.filter(({ kind }) => kind === 'holdfast');
+  const ours = subjects.filter(({ replicas }) => replicas > 0);
+  if (holdMs > 0) for (const { name } of ours) say(`  ${ofCeiling(name, slices.get(name)!)}`);
   return [
     ...ours.flatMap((subject) => countGates(subject, holdMs, slices.get(subject.name)!)),
     ...ratioGates(holdMs, slices),

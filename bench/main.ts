@@ -3,7 +3,18 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
-const NAMES = ['quorum', 'unary', 'handoff', 'uncontended', 'self-test', 'handoff-self-test'];
+const NAMES = [
+  'quorum',
+  'unary',
+  'session',
+  'handoff',
+  'release-on-death',
+  'streams',
+  'uncontended',
+  'self-test',
+  'session-self-test',
+  'handoff-self-test',
+];
 
 async function inItsOwnProcess(name: string): Promise<boolean> {
   const child = spawn(process.execPath, [fileURLToPath(import.meta.url), name], { stdio: 'inherit' });

@@ -1,7 +1,5 @@
 /** How much faster than the redlock package is our path in one process, and does it ask the nodes no more than it must? */
 
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { silentProbe } from '../src/domain/probe.ts';
 import { makeLocks } from '../src/locks/desk.ts';
 import { systemRandom } from '../src/std/random.ts';
@@ -9,7 +7,7 @@ import { usualWaiting } from '../test/harness/asking.ts';
 import { BatchWatch, countGates } from './lib/counts.ts';
 import { counted, type Pair, timed } from './lib/load.ts';
 import { plainMajority } from './lib/plain-majority.ts';
-import { fixed, type Gate, gate, heading, judge, say, table } from './lib/report.ts';
+import { collectGarbage, fixed, type Gate, gate, heading, judge, say, table } from './lib/report.ts';
 import { type Servers, startServers } from './lib/servers.ts';
 import { hold, type OurSide, openOurs, openTheirs, ourPair } from './lib/sides.ts';
 import {
@@ -49,7 +47,7 @@ const HEADER = ['', 'pairs/s', 'Node us/pair', 'all redis us/pair', 'p50 ms', 'p
 
 /** Alternates our pairs with the package's on the same servers. */
 export async function ratioGate(servers: Servers, nodes: number, pair: Pair, title: string): Promise<Gate> {
-  const theirs = openTheirs(servers, nodes);
+  const theirs = openTheirs(servers.all.slice(0, nodes).map(({ tcpUrl }) => tcpUrl));
   try {
     await counted(theirs.pair, IN_FLIGHT, 1);
     const fight = await duel(
@@ -88,11 +86,6 @@ async function packageCost(servers: Servers, { quorum, locks }: OurSide): Promis
       `(${fixed(cpuPer(fight.a, 'node') - cpuPer(fight.b, 'node'))} us a pair), ` +
       `${fixed(100 * (1 - median(slower)), 0)} % of its throughput, spread ${fixed(spreadPercent(slower), 0)} %`,
   );
-}
-
-function collectGarbage(): void {
-  setFlagsFromString('--expose-gc');
-  (runInNewContext('gc') as () => void)();
 }
 
 /** Holds many leases at once and looks at what that takes on either side. */

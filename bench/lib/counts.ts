@@ -9,14 +9,21 @@ import { sum } from './stats.ts';
 
 const PAIRS_EACH = 150;
 /** Votes that the majority did not wait for, and answers to them. */
-const SETTLE_MS = 100;
+export const SETTLE_MS = 100;
 /** Pings, sweeps and the look at a node's settings come by the clock, not by the pair. */
-const PROBES_PER_SECOND = 4;
+export const PROBES_PER_SECOND = 4;
 const PROBE_COMMANDS = new Set(['info', 'config|get']);
 /** What the vote's script calls while it runs; Redis counts that in the same list. */
 const INSIDE = new Set(
   [...scripts.votes.source.matchAll(/\bp?call\('([A-Z]+)'/g)].map(([, name]) => name!.toLowerCase()),
 );
+
+/** Commands from outside that nobody should have sent, with how often they were. */
+export function strangers(calls: Calls): string[] {
+  return Object.entries(calls)
+    .filter(([name]) => name !== 'evalsha' && !INSIDE.has(name) && !PROBE_COMMANDS.has(name))
+    .map(([name, count]) => `${count} ${name}`);
+}
 
 interface Announced {
   batches: number;
@@ -57,9 +64,7 @@ function gatesOf(calls: Calls, told: Announced, pairs: number, inFlight: number,
   const probes = told.operations - 2 * pairs;
   const mostProbes = Math.ceil((tookMs / 1000) * PROBES_PER_SECOND) + PROBES_PER_SECOND;
   const perCall = told.operations / evalsha;
-  const strange = Object.entries(calls).filter(
-    ([name]) => name !== 'evalsha' && !INSIDE.has(name) && !PROBE_COMMANDS.has(name),
-  );
+  const strange = strangers(calls);
   return [
     gate(
       'one EVALSHA for each batch',
@@ -82,7 +87,7 @@ function gatesOf(calls: Calls, told: Announced, pairs: number, inFlight: number,
       strange.length === 0,
       strange.length === 0
         ? `from outside only EVALSHA and the probes' ${[...PROBE_COMMANDS].map((name) => `${calls[name] ?? 0} ${name}`).join(', ')}`
-        : strange.map(([name, count]) => `${count} ${name}`).join(', '),
+        : strange.join(', '),
     ),
   ];
 }

@@ -1,10 +1,10 @@
-/** The edge of the service alone, or with votes but no nodes behind it: what unary calls of locks cost at the very least. */
+/** The edge of the service alone, or with votes but no nodes behind it: what calls of locks cost at the very least. */
 
-import { formatLeaseId, leaseRefOf, leaseValue, newSecret } from '../../src/domain/lease.ts';
+import { formatLeaseId, type Lease, leaseRefOf, leaseValue, newSecret } from '../../src/domain/lease.ts';
 import { silentProbe } from '../../src/domain/probe.ts';
 import { startEdge } from '../../src/edge/server.ts';
 import { makeLocks } from '../../src/locks/desk.ts';
-import type { Locks } from '../../src/locks/locks.ts';
+import type { AcquireAsk, Locks } from '../../src/locks/locks.ts';
 import type { Answer, LockNode, NodeOp } from '../../src/nodes/node.ts';
 import { makeQuorum } from '../../src/quorum/quorum.ts';
 import { systemClock } from '../../src/std/clock.ts';
@@ -39,31 +39,32 @@ const quorum = makeQuorum({
 });
 const voted = makeLocks({ quorum, random: systemRandom, probe: silentProbe, waiting: usualWaiting });
 
-/** Grants and releases without asking anybody; a lease id is made and read all the same. */
+/** Without asking anybody; a lease id is made and read all the same. */
+function lease({ resources, owner, ttlMs, mode, labels }: AcquireAsk): Lease {
+  const secret = newSecret(systemRandom);
+  const token = quorum.tokens.propose(0n);
+  const nowMs = Number(token) / 1000;
+  return {
+    kind: 'lease',
+    leaseId: formatLeaseId({ secret, token, ttlMs, resources }),
+    leaseRef: leaseRefOf(leaseValue(secret, token)),
+    resources,
+    token,
+    owner,
+    mode,
+    ttlMs,
+    acquireTimeMs: nowMs,
+    expireTimeMs: nowMs + ttlMs,
+    labels,
+    replayed: false,
+  };
+}
+
 const granted: Locks = {
   ...voted,
-  async acquire({ resources, owner, ttlMs, mode, labels }) {
-    const secret = newSecret(systemRandom);
-    const token = quorum.tokens.propose(0n);
-    const nowMs = Number(token) / 1000;
-    return {
-      kind: 'lease',
-      leaseId: formatLeaseId({ secret, token, ttlMs, resources }),
-      leaseRef: leaseRefOf(leaseValue(secret, token)),
-      resources,
-      token,
-      owner,
-      mode,
-      ttlMs,
-      acquireTimeMs: nowMs,
-      expireTimeMs: nowMs + ttlMs,
-      labels,
-      replayed: false,
-    };
-  },
-  async release() {
-    return { kind: 'released', released: true };
-  },
+  acquire: async (ask) => lease(ask),
+  hold: async (ask) => ({ kind: 'kept', lease: lease(ask), end: () => {} }),
+  release: async () => ({ kind: 'released', released: true }),
 };
 
 const edge = await startEdge({

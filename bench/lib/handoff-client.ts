@@ -2,7 +2,7 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { serveParent } from './children.ts';
 import { ownCpuMicros } from './cpu.ts';
-import { openEtcd, openHoldfast } from './handoff-grpc.ts';
+import { openEtcd, openHoldfast, openHoldfastSession } from './handoff-grpc.ts';
 import { openRedisSemaphore, openRedlock4Default, openRedlock4Tuned, openRedlock5 } from './handoff-peers.ts';
 import { type Hold, nowMicros, type Window } from './handoff-stats.ts';
 import type { Kind, Opener, Taken, Taker } from './handoff-taker.ts';
@@ -30,6 +30,7 @@ export interface Contended {
 
 const openers: Readonly<Record<Kind, Opener>> = {
   holdfast: openHoldfast,
+  'holdfast-session': openHoldfastSession,
   etcd: openEtcd,
   'redlock4-tuned': openRedlock4Tuned,
   'redlock4-default': openRedlock4Default,

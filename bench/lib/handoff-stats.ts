@@ -170,3 +170,8 @@ export function roundRatios(a: readonly Slice[], b: readonly Slice[]): number[] 
     return other === undefined ? [] : [handoffRate(slice) / handoffRate(other)];
   });
 }
+
+/** Of the hand-offs that there would be if each hold began at the end of the one before. */
+export function ceilingShare({ rate, heldMs }: Summary): number {
+  return (rate * heldMs) / 1000;
+}

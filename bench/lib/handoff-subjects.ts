@@ -6,9 +6,10 @@ import type { Kind } from './handoff-taker.ts';
 import { say } from './report.ts';
 import { callsBetween, type Servers, startServers } from './servers.ts';
 import { sum } from './stats.ts';
-import type { ServerState } from './unary-server.ts';
+import type { ServerQuestion, ServerState } from './unary-server.ts';
 
 export const HOLDFAST = 'holdfast, 3 nodes';
+export const HOLDFAST_SESSION = 'holdfast, 3 nodes, Session';
 export const HOLDFAST_5 = 'holdfast, 5 nodes';
 export const HOLDFAST_TWICE = 'holdfast, 3 nodes, 2 replicas';
 export const ETCD = 'etcd v3lock';
@@ -42,7 +43,7 @@ export interface Batches {
   readonly answers: Readonly<Record<string, number>>;
 }
 
-type Replica = Child<object, ServerState>;
+type Replica = Child<ServerQuestion, ServerState>;
 
 /** What reaches a node from outside; what scripts call is in the same list, and is none of these. */
 const HOLDFAST_COMMANDS = ['evalsha', 'eval'];
@@ -91,7 +92,7 @@ export class Stage {
   }
 
   /** Nodes of its own, so that no other subject's probes are among what is counted there. */
-  async holdfast(name: string, nodes: number, replicas: number): Promise<Subject> {
+  async holdfast(name: string, nodes: number, replicas: number, kind: Kind = 'holdfast'): Promise<Subject> {
     const servers = await this.#nodes(nodes);
     const states: ServerState[] = [];
     const children: Replica[] = [];
@@ -110,7 +111,7 @@ export class Stage {
     const perReplica = (index: number): ServerState => states[index % replicas]!;
     return {
       name,
-      kind: 'holdfast',
+      kind,
       nodes,
       replicas,
       addresses: (index) => [perReplica(index).address],

@@ -13,6 +13,7 @@ export type Taker = (lock: string) => Promise<Taken>;
 /** Subjects differ in how they are spoken to: peers twice, as they come and tuned to poll often. */
 export type Kind =
   | 'holdfast'
+  | 'holdfast-session'
   | 'etcd'
   | 'redlock4-tuned'
   | 'redlock4-default'

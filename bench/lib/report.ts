@@ -1,5 +1,7 @@
 /** What a benchmark prints, and the gates by which it passes or fails. */
 import { cpus, loadavg } from 'node:os';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 
 export interface Gate {
   readonly name: string;
@@ -41,4 +43,10 @@ export function table(rows: readonly (readonly string[])[]): void {
     );
     say(`  ${cells.join('  ')}`);
   }
+}
+
+/** Before memory is read. */
+export function collectGarbage(): void {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
 }

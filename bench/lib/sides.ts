@@ -74,8 +74,8 @@ export interface TheirSide {
 }
 
 /** The package as its README uses it: its own scripts, one ioredis client a server. */
-export function openTheirs(servers: Servers, count: number): TheirSide {
-  const clients = servers.all.slice(0, count).map(({ tcpUrl }) => new Redis(tcpUrl));
+export function openTheirs(urls: readonly string[], enableAutoPipelining = false): TheirSide {
+  const clients = urls.map((url) => new Redis(url, { enableAutoPipelining }));
   const redlock = new Redlock(clients as unknown as ConstructorParameters<typeof Redlock>[0], {
     retryCount: 0,
   });

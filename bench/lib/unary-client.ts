@@ -1,13 +1,10 @@
 /** One process of callers: keeps so many pairs of unary calls in flight for as long as it is told. */
-import { fileURLToPath } from 'node:url';
-import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
-import { loadSync } from '@grpc/proto-loader';
 import type { AcquireRequest } from '../../src/edge/gen/holdfast/v1/AcquireRequest.ts';
 import type { AcquireResponse__Output } from '../../src/edge/gen/holdfast/v1/AcquireResponse.ts';
 import type { ReleaseRequest } from '../../src/edge/gen/holdfast/v1/ReleaseRequest.ts';
 import type { ReleaseResponse__Output } from '../../src/edge/gen/holdfast/v1/ReleaseResponse.ts';
 import { serveParent } from './children.ts';
-import { LightClient } from './light-client.ts';
+import { caller, connected, lockService } from './light-calls.ts';
 import { type Pair, timed } from './load.ts';
 import { noopDefinition } from './noop.ts';
 import type { Slice } from './stats.ts';
@@ -18,33 +15,11 @@ export interface Run {
 }
 
 const [address = '', name = '', inFlight = '1'] = process.argv[2]!.split(' ');
-const lockDefinition = loadSync('holdfast/v1/lock.proto', {
-  keepCase: true,
-  longs: String,
-  enums: String,
-  defaults: true,
-  oneofs: true,
-  includeDirs: [fileURLToPath(new URL('../../proto', import.meta.url))],
-})['holdfast.v1.LockService'] as ServiceDefinition;
-
-const client = new LightClient(address);
-await client.connected();
-
-function caller<Request, Response>(
-  definition: ServiceDefinition,
-  method: string,
-): (request: Request) => Promise<Response> {
-  const { path, requestSerialize, responseDeserialize } = definition[method] as MethodDefinition<
-    Request,
-    Response
-  >;
-  const call = client.method(path);
-  return async (request) => responseDeserialize(await call(requestSerialize(request)));
-}
-
-const acquire = caller<AcquireRequest, AcquireResponse__Output>(lockDefinition, 'Acquire');
-const release = caller<ReleaseRequest, ReleaseResponse__Output>(lockDefinition, 'Release');
-const noop = caller<object, object>(noopDefinition, 'Noop');
+const locks = lockService();
+const client = await connected(address);
+const acquire = caller<AcquireRequest, AcquireResponse__Output>(client, locks, 'Acquire');
+const release = caller<ReleaseRequest, ReleaseResponse__Output>(client, locks, 'Release');
+const noop = caller<object, object>(client, noopDefinition, 'Noop');
 
 const pairs: Record<Run['what'], Pair> = {
   async locks(loop) {

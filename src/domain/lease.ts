@@ -80,6 +80,12 @@ export function leaseValueIn(leaseId: string): string {
   return `${leaseId.slice(secretAt, tokenAt - 1)}|${leaseId.slice(tokenAt, leaseId.indexOf('.', tokenAt))}`;
 }
 
+/** What its id says of a lease that this service has made; `value` as `leaseValueIn` tells it. */
+export function leaseNameOf(lease: Lease, value: string): LeaseName {
+  const { token, ttlMs, resources, leaseRef } = lease;
+  return { secret: value.slice(0, value.indexOf('|')), token, ttlMs, resources, value, leaseRef };
+}
+
 const LEASE_ID =
   /^(hf1\.([A-Za-z0-9_-]{22})\.([1-9][0-9]{0,19})\.([1-9][0-9]{0,9})\.([A-Za-z0-9_-]*))\.([0-9a-z]{1,7})$/;
 

@@ -1,5 +1,5 @@
 /** An acquire or a resume of a session, and the lease that it becomes. */
-import { type Lease, leaseValueIn } from '../domain/lease.ts';
+import { type Lease, type LeaseName, leaseNameOf, leaseValueIn } from '../domain/lease.ts';
 import type { Asker, Caller, Kept, KeptNews, Loss, Queued, StreamEnd } from '../locks/locks.ts';
 import type { Clock } from '../std/clock.ts';
 import type { Subject } from './outbox.ts';
@@ -67,6 +67,11 @@ export class Claim implements Caller, KeptNews, Subject {
     const acts = this.#acts;
     this.#acts = undefined;
     for (const act of acts ?? []) act();
+  }
+
+  /** Of the lease that it has. */
+  get name(): LeaseName | undefined {
+    return this.#kept === undefined ? undefined : leaseNameOf(this.#kept.lease, this.value);
   }
 
   keep(kept: Kept): void {

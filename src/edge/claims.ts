@@ -1,6 +1,6 @@
 /** The leases of a session: asked for, kept, lost and given up; and whether its reader still takes what they tell. */
 import { status } from '@grpc/grpc-js';
-import type { Lease } from '../domain/lease.ts';
+import { type Lease, type LeaseName, leaseValueIn } from '../domain/lease.ts';
 import { limits } from '../domain/limits.ts';
 import { type Refusal, refuse } from '../domain/refusals.ts';
 import type { Asker, Busy, Kept, Loss, Queued, StreamEnd } from '../locks/locks.ts';
@@ -100,6 +100,12 @@ export class Claims implements Claimant {
     if (claim === undefined) return;
     this.#remove(claim);
     claim.drop();
+  }
+
+  /** Of a lease that it has by this very id: no need to take the id apart. */
+  nameOf(leaseId: string): LeaseName | undefined {
+    const claim = this.#kept.get(leaseValueIn(leaseId));
+    return claim?.leaseId === leaseId ? claim.name : undefined;
   }
 
   /** The session is over, and with it what it kept. What is granted from now on ends in the same way. */

@@ -91,9 +91,10 @@ export function decodeHeartbeat(
   return ttlMs === undefined ? ask : { ...ask, ttlMs };
 }
 
-export function decodeRelease(request: ReleaseRequest__Output): ReleaseAsk | Refusal {
+/** `known`: the lease, where the caller is known to have it by this very id. */
+export function decodeRelease(request: ReleaseRequest__Output, known?: LeaseName): ReleaseAsk | Refusal {
   const fields = new Fields();
-  const lease = fields.leaseId('lease_id', request.lease_id);
+  const lease = known ?? fields.leaseId('lease_id', request.lease_id);
   const reason = fields.text('reason', request.reason, 0, limits.reasonLength);
   return fields.refusal ?? { lease: lease as LeaseName, reason };
 }

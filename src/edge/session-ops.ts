@@ -17,7 +17,7 @@ type WireSeq = NonNullable<SessionResult['seq']>;
 export interface PlainOp<Request, Ask extends object, Answer extends object> {
   /** As in the message, and as the counters name it. */
   readonly name: 'heartbeat' | 'release' | 'check_token';
-  decode(request: Request, settings: TtlSettings): Ask | Refusal;
+  decode(request: Request, settings: TtlSettings, claims: Claims): Ask | Refusal;
   /** What the session forgets as it asks. */
   readonly before?: (claims: Claims, ask: Ask) => void;
   ask(locks: Locks, ask: Ask): Promise<Answer | Refusal>;
@@ -35,7 +35,7 @@ export const HEARTBEAT: PlainOp<HeartbeatRequest__Output, HeartbeatAsk, Renewed>
 
 export const RELEASE: PlainOp<ReleaseRequest__Output, ReleaseAsk, { readonly released: boolean }> = {
   name: 'release',
-  decode: decodeRelease,
+  decode: (request, _, claims) => decodeRelease(request, claims.nameOf(request.lease_id)),
   before: (claims, ask) => claims.letGo(ask.lease.value),
   ask: (locks, ask) => locks.release(ask),
   tell: (outbox, seq, { released }) => outbox.result({ seq, release: { released } }, 0),

@@ -136,7 +136,7 @@ export class Session implements Standing {
   ): Promise<void> {
     const { locks, settings } = this.#context;
     try {
-      const ask = op.decode(request, settings);
+      const ask = op.decode(request, settings, this.#claims);
       if (isRefusal(ask)) {
         this.#outbox.refuse(seq, within(op.name, refused(this.#context, op.name, ask)));
         return;

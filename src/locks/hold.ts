@@ -23,7 +23,7 @@
  * over, and then the lease is lost. What its stream was told can only be shorter than what the nodes keep, so nobody
  * else has it before.
  */
-import { type Lease, type LeaseName, parseLeaseId } from '../domain/lease.ts';
+import { type Lease, leaseNameOf } from '../domain/lease.ts';
 import type { LostWhy, Refusal } from '../domain/refusals.ts';
 import type { Token } from '../domain/token.ts';
 import type { Quorum } from '../quorum/quorum.ts';
@@ -150,7 +150,7 @@ export class Hold implements Kept, Due {
     const { quorum } = this.#keeping;
     const startedMs = quorum.clock.monotonicMs();
     this.#checkAgain = false;
-    const ask = { lease: this.#name(), progress: '', binding: this.#binding };
+    const ask = { lease: leaseNameOf(this.#lease, this.value), progress: '', binding: this.#binding };
     const answer = await heartbeat(quorum, ask, this.#lease.leaseId);
     if (this.#now() !== 'renewing') return;
     if (answer.kind === 'extension') this.#extend(answer, startedMs);
@@ -202,7 +202,12 @@ export class Hold implements Kept, Due {
     this.#become('lingering');
     const { quorum, pace } = this.#keeping;
     if (this.#leftMs < graceMs) {
-      const ask = { lease: this.#name(), progress: '', ttlMs: graceMs, binding: this.#binding };
+      const ask = {
+        lease: leaseNameOf(this.#lease, this.value),
+        progress: '',
+        ttlMs: graceMs,
+        binding: this.#binding,
+      };
       pace.run(() => heartbeat(quorum, ask, this.#lease.leaseId));
     }
     this.#grace = quorum.clock.after(graceMs, () => {
@@ -213,7 +218,7 @@ export class Hold implements Kept, Due {
 
   #release(reason: string): void {
     const { quorum, pace, handOver } = this.#keeping;
-    const lease = this.#name();
+    const lease = leaseNameOf(this.#lease, this.value);
     pace.run(() => {
       const released = release(quorum, { lease, reason }, this.#binding);
       handOver(lease.resources, lease.token);
@@ -230,13 +235,6 @@ export class Hold implements Kept, Due {
   #tell(reason: LostWhy, detail: string): void {
     const { leaseRef, token } = this.#lease;
     this.#news.lost({ reason, leaseRef, token, detail });
-  }
-
-  /** Parsed when it is needed: most leases of a busy session are released before their first renewal. */
-  #name(): LeaseName {
-    const name = parseLeaseId(this.#lease.leaseId);
-    assert(name !== undefined, 'a kept lease has an id that parses');
-    return name;
   }
 
   /** Asked anew after a wait, in which anything may have ended it. */

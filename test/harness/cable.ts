@@ -49,6 +49,11 @@ export class Cable {
     for (const socket of this.#from[direction]) socket.unpipe().pause();
   }
 
+  /** The server hears that every connection was reset; what was cut tells the client nothing. */
+  reset(): void {
+    for (const socket of this.#from.out) socket.resetAndDestroy();
+  }
+
   close(): void {
     this.#server.close();
     for (const socket of [...this.#from.in, ...this.#from.out]) socket.destroy();

@@ -75,12 +75,13 @@ export class Scene {
   }
 
   /** Resolves once `count` stand in line at every node that answers. */
-  async queued(resource: string, count: number): Promise<void> {
+  async queued(resource: string, count: number, withinMs?: number): Promise<void> {
     let lengths: (number | undefined)[] = [];
-    await until(`${count} wait for ${resource} at every node`, async () => {
+    const look = async (): Promise<boolean> => {
       lengths = (await this.lines(resource)).map((line) => line?.length);
       return lengths.every((length) => length === undefined || length === count);
-    }).catch((error: unknown) => {
+    };
+    await until(`${count} wait for ${resource} at every node`, look, withinMs).catch((error: unknown) => {
       throw new Error(`${String(error)}; by node there are ${lengths.map(String).join(', ')}`);
     });
   }
