@@ -48,6 +48,13 @@ export interface Keeping {
   onOver(hold: Hold): void;
 }
 
+/** A lease as it is taken into keeping. */
+export interface Taken {
+  readonly lease: Lease;
+  readonly value: string;
+  readonly promisedMs: number;
+}
+
 export type HoldState = 'resting' | 'renewing' | 'lingering' | 'over';
 
 const FOLLOWS: Readonly<Record<HoldState, readonly HoldState[]>> = {
@@ -74,8 +81,14 @@ export class Hold implements Kept, Due {
   readonly #binding: number;
   readonly #news: KeptNews;
   readonly #keptMs: number;
-  /** What lies between the expiry times that its stream is told and our monotonic clock. */
+  /**
+   * What lies between the expiry times that its stream is told and our monotonic clock. Taken as if what was promised
+   * first had been promised only now: so the first time is early by the length of a vote, and never late, though the
+   * wall clock may have stepped meanwhile.
+   */
   readonly #epochMs: number;
+  /** When the last promise ends, by our monotonic clock. */
+  #untilMs: number;
   #lease: Lease;
   #state: HoldState = 'resting';
   #checkAgain = false;
@@ -83,7 +96,8 @@ export class Hold implements Kept, Due {
   #askers: Set<string> | undefined;
   #grace: Timer | undefined;
 
-  constructor(keeping: Keeping, lease: Lease, value: string, binding: number, news: KeptNews) {
+  /** `promisedMs`: how long the lease was good for when it was asked for. */
+  constructor(keeping: Keeping, { lease, value, promisedMs }: Taken, binding: number, news: KeptNews) {
     const { clock } = keeping.quorum;
     this.#keeping = keeping;
     this.#lease = lease;
@@ -91,7 +105,8 @@ export class Hold implements Kept, Due {
     this.#binding = binding;
     this.#news = news;
     this.#keptMs = clock.monotonicMs();
-    this.#epochMs = clock.wallMicros() / 1000 - this.#keptMs;
+    this.#epochMs = lease.expireTimeMs - promisedMs - this.#keptMs;
+    this.#untilMs = this.#keptMs + Math.min(promisedMs, lease.expireTimeMs - clock.wallMicros() / 1000);
     this.#rest();
   }
 
@@ -104,7 +119,7 @@ export class Hold implements Kept, Due {
   }
 
   get #leftMs(): number {
-    return this.#lease.expireTimeMs - this.#epochMs - this.#keeping.quorum.clock.monotonicMs();
+    return this.#untilMs - this.#keeping.quorum.clock.monotonicMs();
   }
 
   onDue(): void {
@@ -159,7 +174,8 @@ export class Hold implements Kept, Due {
   }
 
   #extend(extension: Extension, startedMs: number): void {
-    const expireTimeMs = this.#epochMs + startedMs + extension.promisedMs;
+    this.#untilMs = startedMs + extension.promisedMs;
+    const expireTimeMs = this.#epochMs + this.#untilMs;
     const { replayed } = this.#lease;
     this.#lease = { ...extension.lease, expireTimeMs, replayed };
     this.#become('resting');

@@ -4,6 +4,7 @@ import { limits } from '../domain/limits.ts';
 import type { Probe } from '../domain/probe.ts';
 import { noQuorum, type Refusal } from '../domain/refusals.ts';
 import type { Quorum } from '../quorum/quorum.ts';
+import { leftMs } from '../quorum/validity.ts';
 import { pause } from '../std/clock.ts';
 import type { Random } from '../std/random.ts';
 import { callerGone } from './attempt.ts';
@@ -55,7 +56,7 @@ export class Holds {
 
   /** Keeps what an Acquire was granted; what nobody heard of is given back. */
   async take(lease: Lease, caller: Caller, news: KeptNews): Promise<Kept | Refusal> {
-    if (!lease.replayed && !caller.gone()) return this.#keep(lease, 0, news);
+    if (!lease.replayed && !caller.gone()) return this.#keep(lease, leftMs(lease.ttlMs, 0), 0, news);
     const name = nameOf(lease);
     if (lease.replayed) return this.resume(name, news, true);
     await giveBack(this.#keeping.quorum, name);
@@ -73,7 +74,9 @@ export class Holds {
     for (let tried = 0; tried < limits.attempts; tried += 1) {
       const answer = await heartbeat(quorum, { lease: name, progress: '', binding, binds: true }, leaseId);
       if (answer.kind === 'refusal') return answer;
-      if (answer.kind === 'extension') return this.#keep({ ...answer.lease, replayed }, binding, news);
+      if (answer.kind === 'extension') {
+        return this.#keep({ ...answer.lease, replayed }, answer.promisedMs, binding, news);
+      }
       binding = answer.binding + 1;
       // The first time it only learns which binding the lease has.
       if (tried > 0) await pause(quorum.clock, this.#random.fraction() * JITTER_MS * tried);
@@ -87,10 +90,10 @@ export class Holds {
     return this.#held.get(value)?.letGo();
   }
 
-  #keep(lease: Lease, binding: number, news: KeptNews): Kept {
+  #keep(lease: Lease, promisedMs: number, binding: number, news: KeptNews): Kept {
     const value = leaseValueIn(lease.leaseId);
     this.#held.get(value)?.supersede();
-    const hold = new Hold(this.#keeping, lease, value, binding, news);
+    const hold = new Hold(this.#keeping, { lease, value, promisedMs }, binding, news);
     this.#held.set(value, hold);
     this.#probe.kept(this.#held.size);
     return hold;

@@ -1,5 +1,6 @@
 /** A lease that a stream keeps lives as long as the stream, ends as the stream ends, and is never told to be alive when it is not. */
 import { describe, expect, test } from 'vitest';
+import { callerWho } from '../../harness/asking.ts';
 import { hold, resume } from './keeping.ts';
 import { leaseOf, nameOf, quiet, TTL_MS, Wait, World } from './world.ts';
 
@@ -33,6 +34,25 @@ describe('while the stream lives', () => {
     const apartMs = renewal!.expireTimeMs - expireTimeMs;
     expect(apartMs).toBeGreaterThan(0);
     expect(apartMs).toBeLessThan(TTL_MS);
+  });
+
+  test.each([500_000, -500_000])('nor when it steps by %d µs in the middle of the vote', async (micros) => {
+    const world = await World.of();
+    const replica = world.replica('a');
+    let asked = 0;
+    const stepping = callerWho(() => {
+      asked += 1;
+      if (asked === 1) replica.clock.stepWall(micros);
+      return false;
+    });
+    const { kept, heard } = await hold(replica, {}, stepping);
+    const { expireTimeMs } = kept.lease;
+    await world.pass(4000, 100);
+    const goesOnMs = heard.renewals.at(-1)!.expireTimeMs - expireTimeMs;
+    // By the rule of lock.proto, for a client that asked as the world began.
+    const leftMs = TTL_MS + goesOnMs - 4000;
+    expect(leftMs).toBeLessThanOrEqual(world.view(0)!.holder!.remainingMs);
+    expect(leftMs).toBeGreaterThan(TTL_MS / 2);
   });
 
   test('one node that forgets it is repaired by the next renewal', async () => {
