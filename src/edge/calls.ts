@@ -2,7 +2,7 @@
 import { type handleUnaryCall, Metadata, status } from '@grpc/grpc-js';
 import { invalidField, type Refusal } from '../domain/refusals.ts';
 import type { AcquireAsk, Caller } from '../locks/locks.ts';
-import type { Clock, Timer } from '../std/clock.ts';
+import { type Clock, systemClock, type Timer } from '../std/clock.ts';
 import { MALFORMED } from './protos.ts';
 import { internal, isRefusal, toStatus } from './status.ts';
 
@@ -19,10 +19,20 @@ export class Deadline {
   readonly atMs: number;
   readonly #clock: Clock;
 
-  constructor(call: { getDeadline(): Date | number }, clock: Clock) {
-    const deadline = call.getDeadline();
-    this.atMs = typeof deadline === 'number' ? deadline : deadline.getTime();
+  private constructor(atMs: number, clock: Clock) {
+    this.atMs = atMs;
     this.#clock = clock;
+  }
+
+  static of(call: { getDeadline(): Date | number }, clock: Clock): Deadline {
+    const deadline = call.getDeadline();
+    const atMs = typeof deadline === 'number' ? deadline : deadline.getTime();
+    return atMs === Infinity ? NEVER : new Deadline(atMs, clock);
+  }
+
+  /** One for all that have none. */
+  static never(clock: Clock): Deadline {
+    return new Deadline(Infinity, clock);
   }
 
   /** Milliseconds; Infinity without one. */
@@ -53,6 +63,8 @@ export class Deadline {
   }
 }
 
+const NEVER = Deadline.never(systemClock);
+
 /** What is asked of a unary call of grpc-js. */
 interface CancellableCall {
   readonly cancelled: boolean;
@@ -74,7 +86,7 @@ export class UnaryCaller implements Caller {
     this.#call = call;
     this.#clock = clock;
     this.#flights = flights;
-    this.deadline = new Deadline(call, clock);
+    this.deadline = Deadline.of(call, clock);
   }
 
   gone(): boolean {
@@ -87,7 +99,7 @@ export class UnaryCaller implements Caller {
     const stop = (): void => {
       timer?.cancel();
       this.#call.off('cancelled', leave);
-      forget();
+      this.#flights.forget(cut);
     };
     const leave = (): void => {
       stop();
@@ -98,17 +110,22 @@ export class UnaryCaller implements Caller {
       timer = this.gone() ? this.#clock.after(0, look) : this.deadline.after(look);
     };
     const look = (): void => (this.gone() ? leave() : arm());
-    const forget = this.#flights.whenCut(leave);
+    const cut: Cuttable = { onCut: leave };
+    this.#flights.whenCut(cut);
     this.#call.on('cancelled', leave);
     arm();
     return stop;
   }
 }
 
+export interface Cuttable {
+  onCut(): void;
+}
+
 /** Counts the handlers at work, so that a drain can wait for the last one. */
 export class Flights {
   #cutOff = false;
-  #toCut = new Set<() => void>();
+  readonly #toCut = new Set<Cuttable>();
   #aloft = 0;
   #waiting: (() => void)[] = [];
 
@@ -119,16 +136,20 @@ export class Flights {
 
   cut(): void {
     this.#cutOff = true;
-    const acts = this.#toCut;
-    this.#toCut = new Set();
-    for (const act of acts) act();
+    // Whoever is told may take back what another asked for.
+    for (const one of this.#toCut) {
+      this.#toCut.delete(one);
+      one.onCut();
+    }
   }
 
-  /** Calls `act` at the cut; the result takes that back. */
-  whenCut(act: () => void): () => void {
-    const acts = this.#toCut;
-    acts.add(act);
-    return () => acts.delete(act);
+  /** Tells `one` at the cut, until `forget`. */
+  whenCut(one: Cuttable): void {
+    this.#toCut.add(one);
+  }
+
+  forget(one: Cuttable): void {
+    this.#toCut.delete(one);
   }
 
   enter(): void {

@@ -32,6 +32,9 @@ export function within(path: string, refusal: Refusal): Refusal {
   return invalidFields(refusal.fields.map((fault) => ({ ...fault, field: `${path}.${fault.field}` })));
 }
 
+/** One for all: a lease keeps its labels for as long as it lives. */
+const NO_LABELS: Readonly<Record<string, string>> = Object.freeze({});
+
 /** Checks the fields of one request; allocates nothing while all is well. */
 export class Fields {
   #violations: FieldViolation[] | undefined;
@@ -87,7 +90,7 @@ export class Fields {
 
   labels(field: string, labels: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
     const keys = Object.keys(labels);
-    if (keys.length === 0) return labels;
+    if (keys.length === 0) return NO_LABELS;
     if (keys.length > limits.labels) {
       this.fault(field, `must be at most ${limits.labels} labels, not ${keys.length}`);
       return labels;

@@ -11,29 +11,30 @@ import type { HoldRequest__Output } from './gen/holdfast/v1/HoldRequest.ts';
 import type { HoldResponse } from './gen/holdfast/v1/HoldResponse.ts';
 import type { LockServiceHandlers } from './gen/holdfast/v1/LockService.ts';
 import { resetCall } from './interceptor.ts';
-import { Lifeline } from './lifeline.ts';
+import { Lifeline, type Living } from './lifeline.ts';
 import { refused } from './lock-calls.ts';
 import { MALFORMED } from './protos.ts';
 import { draining, internal, isRefusal, toStatus } from './status.ts';
 import type { Standing, StreamContext } from './streams.ts';
-import { Writes } from './writes.ts';
+import { type Writer, Writes } from './writes.ts';
 
 export type HoldCall = ServerWritableStream<HoldRequest__Output, HoldResponse>;
 
 /** In the order in which they are told when several wait for the reader: of each kind the newest. */
 const KINDS = ['queued', 'granted', 'renewed', 'yield_request', 'draining'] as const;
 
-class Holding implements Caller, KeptNews, Standing {
+class Holding implements Caller, KeptNews, Standing, Living, Writer {
   readonly kind = 'hold';
   /** Empty until callers are authenticated. */
   readonly principal = '';
   readonly #context: StreamContext;
   readonly #call: HoldCall;
-  readonly #ask: HoldAsk;
+  readonly #graceMs: number;
+  readonly #resumes: boolean;
   readonly #lifeline: Lifeline;
   readonly #writes: Writes<HoldResponse>;
-  /** What the reader has not taken the news before of. */
-  #news: HoldResponse = {};
+  /** What waits until the reader has taken the news before it. */
+  #news: HoldResponse | undefined;
   #asking = true;
   #granted = false;
   #kept: Kept | undefined;
@@ -47,15 +48,15 @@ class Holding implements Caller, KeptNews, Standing {
   constructor(context: StreamContext, call: HoldCall, ask: HoldAsk) {
     this.#context = context;
     this.#call = call;
-    this.#ask = ask;
-    this.#writes = new Writes(call, () => this.#tell());
-    this.#lifeline = new Lifeline(call, context, (how) => this.#settle(how));
+    this.#graceMs = ask.graceMs;
+    this.#resumes = ask.acquire === undefined;
+    this.#writes = new Writes(call, this);
+    this.#lifeline = new Lifeline(call, context, this);
     context.streams.add(this);
   }
 
-  async run(): Promise<void> {
+  async run({ acquire, resume }: HoldAsk): Promise<void> {
     const { locks } = this.#context;
-    const { acquire, resume } = this.#ask;
     try {
       const answer =
         acquire === undefined
@@ -75,6 +76,14 @@ class Holding implements Caller, KeptNews, Standing {
 
   whenGone(act: () => void): () => void {
     return this.#lifeline.whenGone(act);
+  }
+
+  onLeft(): void {
+    this.#tell();
+  }
+
+  onEnded(how: StreamEnd): void {
+    this.#settle(how);
   }
 
   queued(queued: Queued): void {
@@ -122,17 +131,17 @@ class Holding implements Caller, KeptNews, Standing {
     if (this.#lifeline.over) this.#settle('closed', answer.kind === 'kept' && this.#isNew(answer));
     else if (answer.kind === 'kept') this.#grant(answer);
     else if (answer.kind === 'busy') this.#last({ busy: encodeBusy(answer) });
-    else this.#refuse(this.#ask.acquire === undefined ? answer : within('acquire', answer));
+    else this.#refuse(this.#resumes ? answer : within('acquire', answer));
   }
 
   /** Taken for this stream: nobody else knows of it. */
   #isNew({ lease }: Kept): boolean {
-    return this.#ask.acquire !== undefined && !lease.replayed;
+    return !this.#resumes && !lease.replayed;
   }
 
   #grant({ lease }: Kept): void {
     this.#granted = true;
-    this.#news.queued = null;
+    if (this.#news !== undefined) this.#news.queued = null;
     this.#mark = this.#writes.mark();
     this.#put('granted', () => encodeLease(lease));
     if (this.#drainEndMs !== undefined) this.#drain();
@@ -148,6 +157,7 @@ class Holding implements Caller, KeptNews, Standing {
   #put<Kind extends (typeof KINDS)[number]>(kind: Kind, message: () => HoldResponse[Kind]): void {
     if (this.#lifeline.over) return;
     this.#guarded(() => {
+      this.#news ??= {};
       this.#news[kind] = message();
       this.#tell();
     });
@@ -155,7 +165,7 @@ class Holding implements Caller, KeptNews, Standing {
 
   /** One message at a time: what happens while the reader is slow replaces what it has not seen. */
   #tell(): void {
-    if (this.#lifeline.over || this.#writes.underWay > 0) return;
+    if (this.#news === undefined || this.#lifeline.over || this.#writes.underWay > 0) return;
     for (const kind of KINDS) {
       const message = this.#news[kind];
       if (!message || (kind !== 'queued' && !this.#granted)) continue;
@@ -163,11 +173,13 @@ class Holding implements Caller, KeptNews, Standing {
       this.#writes.write({ [kind]: message });
       return;
     }
+    // Of thousands of idle streams none shall keep an empty list.
+    if (this.#granted) this.#news = undefined;
   }
 
   /** Tells how it ends, and ends well. */
   #last(message: HoldResponse): void {
-    const { granted } = this.#news;
+    const granted = this.#news?.granted;
     const how = this.#lifeline.finish('closed');
     if (granted) this.#writes.write({ granted });
     this.#writes.write(message);
@@ -207,12 +219,12 @@ class Holding implements Caller, KeptNews, Standing {
   /** The stream is over; so is this, as soon as the locks have answered. What nobody heard of may not stay (G4). */
   #settle(how: StreamEnd, unheard = false): void {
     this.#how ??= how;
-    this.#news = {};
+    this.#news = undefined;
     const kept = this.#kept;
     this.#kept = undefined;
     if (!this.#asking) this.#context.streams.delete(this);
     try {
-      kept?.end(unheard ? 'closed' : this.#how, this.#ask.graceMs);
+      kept?.end(unheard ? 'closed' : this.#how, this.#graceMs);
     } catch (cause) {
       this.#context.onDefect(this.#call.getPath(), cause);
     }
@@ -224,16 +236,18 @@ function begin(context: StreamContext, call: HoldCall): Refusal | undefined {
   if (call.request === MALFORMED) return malformed;
   const ask = decodeHold(call.request, context.settings);
   if (isRefusal(ask)) return ask;
-  void new Holding(context, call, ask).run();
+  // grpc-js keeps the request for as long as the stream lives.
+  (call as { request: unknown }).request = undefined;
+  void new Holding(context, call, ask).run(ask);
   return undefined;
 }
 
 export function holdHandler(context: StreamContext): Pick<LockServiceHandlers, 'Hold'> {
   const Hold: handleServerStreamingCall<HoldRequest__Output, HoldResponse> = (call) => {
     try {
+      const { acquire } = call.request;
       const refusal = begin(context, call);
       if (refusal === undefined) return;
-      const { acquire } = call.request;
       call.emit('error', toStatus(refused(context, acquire === null ? 'resume' : 'acquire', refusal)));
     } catch (cause) {
       context.onDefect(call.getPath(), cause);

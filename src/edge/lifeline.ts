@@ -1,7 +1,7 @@
 /** How a stream that keeps leases ends when we did not end it: the many ways in which grpc-js says so, made one. */
 import type { StreamEnd } from '../locks/locks.ts';
 import type { Clock, Timer } from '../std/clock.ts';
-import { Deadline, type Flights } from './calls.ts';
+import { type Cuttable, Deadline, type Flights } from './calls.ts';
 import type { Connection } from './connections.ts';
 
 /** What is asked of a stream of grpc-js. */
@@ -22,30 +22,34 @@ export interface LifelineContext {
 /** `close` comes always, but may come late; `cancelled` comes after every end, ours included. */
 const ENDINGS = ['cancelled', 'close', 'error'] as const;
 
-export class Lifeline {
+export interface Living {
+  /** The stream is over, and we did not end it. Called once. */
+  onEnded(how: StreamEnd): void;
+}
+
+/** One for each stream, of which there may be many thousands: what is rarely needed is made when it is. */
+export class Lifeline implements Cuttable {
   readonly deadline: Deadline;
   readonly #call: LivingCall;
   readonly #clock: Clock;
   readonly #flights: Flights;
   readonly #connection: Connection | undefined;
-  readonly #left: (how: StreamEnd) => void;
-  readonly #acts = new Set<() => void>();
-  readonly #uncut: () => void;
+  readonly #stream: Living;
+  #acts: Set<() => void> | undefined;
   #timer: Timer | undefined;
   #over = false;
   #drained = false;
 
-  /** `left` is called once, unless `finish` comes first. */
-  constructor(call: LivingCall, context: LifelineContext, left: (how: StreamEnd) => void) {
+  constructor(call: LivingCall, context: LifelineContext, stream: Living) {
     this.#call = call;
     this.#clock = context.clock;
     this.#flights = context.flights;
     // Now: a call that is over has no peer any more.
     this.#connection = context.connections.of(call.getPeer());
-    this.#left = left;
-    this.deadline = new Deadline(call, context.clock);
+    this.#stream = stream;
+    this.deadline = Deadline.of(call, context.clock);
     for (const ending of ENDINGS) call.on(ending, this.#leave);
-    this.#uncut = context.flights.whenCut(this.#leave);
+    context.flights.whenCut(this);
     this.#arm();
   }
 
@@ -65,8 +69,9 @@ export class Lifeline {
       const timer = this.#clock.after(0, act);
       return () => timer.cancel();
     }
+    this.#acts ??= new Set();
     this.#acts.add(act);
-    return () => this.#acts.delete(act);
+    return () => this.#acts?.delete(act);
   }
 
   /** The client was told to go elsewhere: whatever ends the stream from now on, its leases stay. */
@@ -80,11 +85,15 @@ export class Lifeline {
     return this.#drained ? 'drained' : how;
   }
 
+  onCut(): void {
+    this.#leave();
+  }
+
   readonly #leave = (): void => {
     if (this.#over) return;
     const how = this.#how();
     this.#stop();
-    this.#left(how);
+    this.#stream.onEnded(how);
     // After a deadline grpc-js ends the call, but may not say so while the reader takes nothing.
     this.#call.destroy();
   };
@@ -104,10 +113,10 @@ export class Lifeline {
     if (this.#over) return;
     this.#over = true;
     this.#timer?.cancel();
-    this.#uncut();
+    this.#flights.forget(this);
     for (const ending of ENDINGS) this.#call.off(ending, this.#leave);
-    const acts = [...this.#acts];
-    this.#acts.clear();
-    for (const act of acts) act();
+    const acts = this.#acts;
+    this.#acts = undefined;
+    for (const act of acts ?? []) act();
   }
 }

@@ -10,7 +10,7 @@ import type { SessionOp__Output } from './gen/holdfast/v1/SessionOp.ts';
 import type { SessionRequest__Output } from './gen/holdfast/v1/SessionRequest.ts';
 import type { SessionResponse } from './gen/holdfast/v1/SessionResponse.ts';
 import { resetCall } from './interceptor.ts';
-import { Lifeline } from './lifeline.ts';
+import { Lifeline, type Living } from './lifeline.ts';
 import { refused } from './lock-calls.ts';
 import { Outbox } from './outbox.ts';
 import type { UnreadRequest } from './protos.ts';
@@ -19,11 +19,11 @@ import { CHECK_TOKEN, HEARTBEAT, type PlainOp, RELEASE } from './session-ops.ts'
 import { internal, isRefusal, toStatus } from './status.ts';
 import type { Standing, StreamContext } from './streams.ts';
 import { Unanswered } from './unanswered.ts';
-import { Writes } from './writes.ts';
+import { type Writer, Writes } from './writes.ts';
 
 export type SessionCall = ServerDuplexStream<UnreadRequest, SessionResponse>;
 
-export class Session implements Standing {
+export class Session implements Standing, Living, Writer {
   readonly kind = 'session';
   readonly #context: StreamContext;
   readonly #call: SessionCall;
@@ -40,12 +40,12 @@ export class Session implements Standing {
   constructor(context: StreamContext, call: SessionCall) {
     this.#context = context;
     this.#call = call;
-    const writes = new Writes<SessionResponse>(call, () => this.#outbox.onRoom());
+    const writes = new Writes<SessionResponse>(call, this);
     this.#outbox = new Outbox(writes, {
       onWritten: () => this.#onWritten(),
       onDefect: (cause) => this.#break(cause),
     });
-    this.#lifeline = new Lifeline(call, context, (how) => this.#over(how));
+    this.#lifeline = new Lifeline(call, context, this);
     this.#claims = new Claims({
       context,
       lifeline: this.#lifeline,
@@ -57,6 +57,14 @@ export class Session implements Standing {
       onStalled: () => this.#stall(),
     });
     context.streams.add(this);
+  }
+
+  onLeft(): void {
+    this.#outbox.onRoom();
+  }
+
+  onEnded(how: StreamEnd): void {
+    this.#over(how);
   }
 
   begin(): void {

@@ -5,16 +5,20 @@ export interface WritableCall<Message> {
   write(message: Message, done: (error?: Error | null) => void): boolean;
 }
 
+export interface Writer {
+  /** A message has left. */
+  onLeft(): void;
+}
+
 export class Writes<Message> {
   readonly #call: WritableCall<Message>;
-  readonly #onLeft: () => void;
+  readonly #writer: Writer;
   #written = 0;
   #left = 0;
 
-  /** `onLeft` is called for each message that has left. */
-  constructor(call: WritableCall<Message>, onLeft: () => void) {
+  constructor(call: WritableCall<Message>, writer: Writer) {
     this.#call = call;
-    this.#onLeft = onLeft;
+    this.#writer = writer;
   }
 
   /** Messages that have not left yet. */
@@ -46,6 +50,6 @@ export class Writes<Message> {
     // With an error the stream is over, which others tell.
     if (error) return;
     this.#left += 1;
-    this.#onLeft();
+    this.#writer.onLeft();
   };
 }

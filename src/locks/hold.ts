@@ -176,8 +176,8 @@ export class Hold implements Kept, Due {
   #extend(extension: Extension, startedMs: number): void {
     this.#untilMs = startedMs + extension.promisedMs;
     const expireTimeMs = this.#epochMs + this.#untilMs;
-    const { replayed } = this.#lease;
-    this.#lease = { ...extension.lease, expireTimeMs, replayed };
+    // All else is as it was; of the texts there shall be one copy.
+    this.#lease = { ...this.#lease, expireTimeMs };
     this.#become('resting');
     if (this.#checkAgain) this.check();
     else this.#rest();

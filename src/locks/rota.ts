@@ -2,8 +2,8 @@
 import type { Clock, Timer } from '../std/clock.ts';
 
 /** Leases that are due within so long of each other are taken together; a short ttl makes it finer. */
-const GRAIN_MS = 20;
-const GRAINS_IN_DELAY = 4;
+const GRAIN_MS = 100;
+const GRAINS_IN_DELAY = 8;
 
 /** What can be due; it remembers its slot, so that taking it out needs no search. */
 export interface Due {
@@ -25,7 +25,7 @@ export class Rota {
     this.#clock = clock;
   }
 
-  /** Calls `one.onDue` once, in `delayMs` or a little later: a quarter of it at most. */
+  /** Calls `one.onDue` once, in `delayMs` or a little later: an eighth of it at most. */
   put(one: Due, delayMs: number): void {
     this.drop(one);
     const grainMs = Math.max(1, Math.min(GRAIN_MS, delayMs / GRAINS_IN_DELAY));

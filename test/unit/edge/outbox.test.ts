@@ -34,7 +34,7 @@ class OutboxScene {
         return true;
       },
     };
-    const writes = new Writes<SessionResponse>(call, () => this.outbox.onRoom());
+    const writes = new Writes<SessionResponse>(call, { onLeft: () => this.outbox.onRoom() });
     this.outbox = new Outbox(writes, {
       onWritten: () => {
         this.written += 1;

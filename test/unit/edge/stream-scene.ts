@@ -1,7 +1,7 @@
 /** A stream handler in front of locks that do as the test says; the call of grpc-js is played by the test. */
 import { EventEmitter } from 'node:events';
 import { silentProbe } from '../../../src/domain/probe.ts';
-import { Flights } from '../../../src/edge/calls.ts';
+import { type Cuttable, Flights } from '../../../src/edge/calls.ts';
 import { loadContract } from '../../../src/edge/protos.ts';
 import type { WireStatus } from '../../../src/edge/status.ts';
 import { type StreamContext, Streams } from '../../../src/edge/streams.ts';
@@ -120,18 +120,21 @@ export const turn = (): Promise<void> =>
   });
 
 class CountedFlights extends Flights {
-  /** Who still listens for a cut. */
-  listening = 0;
+  readonly #listening = new Set<Cuttable>();
 
-  override whenCut(act: () => void): () => void {
-    this.listening += 1;
-    const forget = super.whenCut(act);
-    let there = true;
-    return () => {
-      if (there) this.listening -= 1;
-      there = false;
-      forget();
-    };
+  /** How many still listen for a cut. */
+  get listening(): number {
+    return this.#listening.size;
+  }
+
+  override whenCut(one: Cuttable): void {
+    this.#listening.add(one);
+    super.whenCut(one);
+  }
+
+  override forget(one: Cuttable): void {
+    this.#listening.delete(one);
+    super.forget(one);
   }
 }
 
