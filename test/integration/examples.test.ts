@@ -1,58 +1,27 @@
 /** The examples, as a reader would run them: against `bin/holdfast serve` over three real lock nodes. */
-import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  type Ended,
+  INSTALL_MS,
+  installedGrpcurl,
+  ROOT,
+  run,
+  runnable,
+  withoutGrpcurl,
+} from '../harness/grpcurl.ts';
 import { type RedisServer, startRedis } from '../harness/redis-server.ts';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const BIN = join(ROOT, 'bin/holdfast');
 const WORKER = join(ROOT, 'examples/python/worker.py');
-const INSTALL_MS = 300_000;
-
-function runnable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** `.venv/bin` first: that is where `make tools` puts what it installs. */
-function onPath(name: string): string | undefined {
-  const folders = [join(ROOT, '.venv/bin'), ...(process.env.PATH ?? '').split(delimiter)];
-  return folders.map((folder) => join(folder, name)).find(runnable);
-}
 
 const python = join(ROOT, '.venv/bin/python');
 const worker = runnable(python) ? '' : ' [skipped: no .venv here; run make tools]';
-const hasGrpcurl = onPath('grpcurl') !== undefined || onPath('go') !== undefined;
-const session = hasGrpcurl ? '' : ' [skipped: neither grpcurl nor go is installed]';
-for (const reason of [worker, session])
+for (const reason of [worker, withoutGrpcurl])
   if (reason !== '') process.stderr.write(`examples.test.ts:${reason}\n`);
-
-interface Ended {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-function run(
-  file: string,
-  args: readonly string[],
-  options: { input?: string; limitMs?: number } = {},
-): Promise<Ended> {
-  return new Promise((resolve) => {
-    const child = execFile(file, args, { cwd: ROOT, timeout: options.limitMs ?? 30_000 }, (_, out, err) =>
-      resolve({ code: child.exitCode, out, err }),
-    );
-    child.stdin?.end(options.input ?? '');
-  });
-}
 
 let nodes: RedisServer[] = [];
 let service: ChildProcess | undefined;
@@ -152,15 +121,11 @@ describe.skipIf(worker !== '')(`the Python worker${worker}`, () => {
   });
 });
 
-describe.skipIf(session !== '')(`the grpcurl session of examples/grpcurl.md${session}`, () => {
+describe.skipIf(withoutGrpcurl !== '')(`the grpcurl session of examples/grpcurl.md${withoutGrpcurl}`, () => {
   let grpcurl = '';
 
   beforeAll(async () => {
-    grpcurl = onPath('grpcurl') ?? '';
-    if (grpcurl !== '') return;
-    const { err } = await run(join(ROOT, 'scripts/install-tools.sh'), [], { limitMs: INSTALL_MS });
-    grpcurl = onPath('grpcurl') ?? '';
-    if (grpcurl === '') process.stderr.write(`examples.test.ts: grpcurl could not be installed:\n${err}\n`);
+    grpcurl = await installedGrpcurl();
   }, INSTALL_MS);
 
   const call = (...args: string[]): Promise<Ended> => run(grpcurl, ['-plaintext', ...args]);
