@@ -151,8 +151,8 @@ export class Claims implements Claimant {
   onLost(claim: Claim, loss: Loss): void {
     this.#remove(claim);
     claim.drop();
-    // The one end of a lease of which the nodes do not say why is that another stream has it: as it was told to do.
-    if (!this.#draining || loss.reason !== 'unknown') this.#session.outbox.lost(claim, loss);
+    // While draining it has gone where it was told to go.
+    if (!this.#draining || loss.takenOver !== true) this.#session.outbox.lost(claim, loss);
   }
 
   #claim(seq: Seq, name: 'acquire' | 'resume', ask: object, waits: boolean): Claim | undefined {

@@ -111,8 +111,8 @@ class Holding implements Caller, KeptNews, Standing, Living, Writer {
     }
     this.#kept = undefined;
     if (this.#lifeline.over) return;
-    // The one end of a lease of which the nodes do not say why is that another stream has it: as it was told to do.
-    if (this.#drainEndMs !== undefined && loss.reason === 'unknown') this.#refuse(draining);
+    // It has gone where it was told to go.
+    if (this.#drainEndMs !== undefined && loss.takenOver === true) this.#refuse(draining);
     else this.#guarded(() => this.#last({ lost: encodeLost(loss) }));
   }
 

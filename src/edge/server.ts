@@ -70,6 +70,8 @@ export interface Edge {
 const STREAMS_PER_CONNECTION = 4096;
 /** What a drain keeps of its time to end streams and close connections. */
 const CLOSING_MS = 2000;
+/** How long a drain waits, when all is closed, for nodes that do not answer. */
+const SETTLING_MS = 1000;
 /** How long a drain waits for readers that take nothing, before it ends their streams. */
 const STALLED_MS = 1000;
 const HEALTH_NAMES = ['', LOCK_SERVICE, ADMIN_SERVICE];
@@ -217,6 +219,8 @@ class RunningEdge implements Edge {
     this.#injector.drain(leftMs());
     await Promise.race([Promise.all([closed, this.#flights.idle()]), pause(this.#clock, leftMs())]);
     await this.#force(closed);
+    // A stream that was closed a moment ago has its release under way.
+    await Promise.race([this.#locks.settled(), pause(this.#clock, SETTLING_MS)]);
   }
 
   /** Takes no more connections; resolves when the last one has ended. */

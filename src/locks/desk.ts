@@ -89,6 +89,7 @@ export function makeLocks({
     forceRelease: (ask) => told('force_release', () => 'forced', forceRelease(quorum, ask)),
     watch: (ask, watcher) => watches.watch(ask, watcher),
     drain: () => line.drain(),
+    settled: () => holds.settled(),
     get keptCount() {
       return holds.count;
     },

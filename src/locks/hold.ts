@@ -32,7 +32,7 @@ import type { Timer } from '../std/clock.ts';
 import type { Random } from '../std/random.ts';
 import { askerFor } from './asker.ts';
 import { type Extension, heartbeat } from './heartbeat.ts';
-import type { Kept, KeptNews, StreamEnd } from './locks.ts';
+import type { Kept, KeptNews, Loss, StreamEnd } from './locks.ts';
 import { release } from './release.ts';
 import type { Due, Pace, Rota, Slot } from './rota.ts';
 
@@ -71,6 +71,7 @@ const SPREAD = 1 / 12 - 1 / 100;
 const TRIES = 20;
 const TRY_MS_MAX = 250;
 const SOON_MS = 10;
+const TAKEN_OVER = 'another stream, or a repeat of its request, has taken the lease over';
 const CLOSED = 'the stream was closed';
 
 export class Hold implements Kept, Due {
@@ -141,9 +142,9 @@ export class Hold implements Kept, Due {
     }
   }
 
-  /** Another stream of this replica has taken it over. */
+  /** Another has taken it over: a stream, or a repeat of its request. */
   supersede(): void {
-    this.#lose('unknown', 'another stream has taken the lease over');
+    this.#lose('unknown', TAKEN_OVER, { takenOver: true });
   }
 
   /** It is being released by its id; the result tells the stream so. */
@@ -242,15 +243,15 @@ export class Hold implements Kept, Due {
     });
   }
 
-  #lose(reason: LostWhy, detail: string): void {
+  #lose(reason: LostWhy, detail: string, more: Pick<Loss, 'takenOver'> = {}): void {
     const told = this.#state !== 'lingering' && this.#state !== 'over';
     if (this.#state !== 'over') this.#become('over');
-    if (told) this.#tell(reason, detail);
+    if (told) this.#tell(reason, detail, more);
   }
 
-  #tell(reason: LostWhy, detail: string): void {
+  #tell(reason: LostWhy, detail: string, more: Pick<Loss, 'takenOver'> = {}): void {
     const { leaseRef, token } = this.#lease;
-    this.#news.lost({ reason, leaseRef, token, detail });
+    this.#news.lost({ reason, leaseRef, token, detail, ...more });
   }
 
   /** Asked anew after a wait, in which anything may have ended it. */

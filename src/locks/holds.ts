@@ -54,6 +54,11 @@ export class Holds {
     return this.#held.size;
   }
 
+  /** Resolves when what was asked of the nodes for streams is answered. */
+  settled(): Promise<void> {
+    return this.#keeping.pace.idle();
+  }
+
   /** Keeps what an Acquire was granted; what nobody heard of is given back. */
   async take(lease: Lease, caller: Caller, news: KeptNews): Promise<Kept | Refusal> {
     if (!lease.replayed && !caller.gone()) return this.#keep(lease, leftMs(lease.ttlMs, 0), 0, news);

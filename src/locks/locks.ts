@@ -94,6 +94,8 @@ export interface Loss {
   readonly token: Token;
   /** For people. */
   readonly detail: string;
+  /** The lease lives on: another stream has it, or a repeat of its request. */
+  readonly takenOver?: true;
 }
 
 /** What a stream hears of a lease that it keeps; none may throw or wait. Nothing is told after `lost` or `end`. */
@@ -243,6 +245,8 @@ export interface Locks {
   watch(ask: WatchAsk, watcher: Watcher): Promise<() => void>;
   /** Answers everybody who waits with DRAINING; places in line stay for their liveness, so that a repeat finds them. */
   drain(): void;
+  /** Resolves when the nodes have answered all that streams have asked of them: whoever ends before would cut off releases. */
+  settled(): Promise<void>;
   /** How many leases streams keep here. */
   readonly keptCount: number;
 }

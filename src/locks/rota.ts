@@ -67,6 +67,7 @@ export class Pace {
   readonly #most: number;
   readonly #waiting: (() => Promise<unknown>)[] = [];
   #running = 0;
+  readonly #idle: (() => void)[] = [];
 
   constructor(most: number) {
     this.#most = most;
@@ -78,12 +79,20 @@ export class Pace {
     else this.#start(act);
   }
 
+  /** Resolves when nothing is under way or waits. */
+  idle(): Promise<void> {
+    if (this.#running === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
   #start(act: () => Promise<unknown>): void {
     this.#running += 1;
     void act().finally(() => {
       this.#running -= 1;
       const next = this.#waiting.shift();
       if (next !== undefined) this.#start(next);
+      if (this.#running > 0) return;
+      for (const wake of this.#idle.splice(0)) wake();
     });
   }
 }

@@ -73,6 +73,13 @@ export class FakeLocks implements Locks {
   /** Those who watch now. */
   readonly watchers = new Map<Watcher, WatchAsk>();
   drains = 0;
+  /** Of what streams have asked of the nodes. */
+  settling: Promise<void> = Promise.resolve();
+
+  settled(): Promise<void> {
+    return this.settling;
+  }
+
   #token = 0n;
 
   grant(ask: AcquireAsk): Lease {

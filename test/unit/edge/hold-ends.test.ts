@@ -113,15 +113,16 @@ describe('a drain', () => {
   });
 
   test('ends with DRAINING once the lease was resumed elsewhere, and with the loss where it was lost', async () => {
-    for (const [reason, outcome, last] of [
-      ['unknown', 'DRAINING', 'draining'],
-      ['forced', 'OK', 'lost'],
+    for (const [how, outcome, last] of [
+      [{ reason: 'unknown', takenOver: true }, 'DRAINING', 'draining'],
+      [{ reason: 'unknown' }, 'OK', 'lost'],
+      [{ reason: 'forced' }, 'OK', 'lost'],
     ] as const) {
       const scene = new HoldScene();
       const { stream, kept } = await scene.held();
       scene.streams.drain(1000);
       await turn();
-      kept.news.lost({ ...loss, reason });
+      kept.news.lost({ ...loss, ...how });
       expect([stream.outcome, events(stream).at(-1)]).toEqual([outcome, last]);
       await scene.streams.idle();
     }

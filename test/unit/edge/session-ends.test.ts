@@ -190,7 +190,7 @@ describe('a drain', () => {
     await scene.ask(acquire(1), acquire(2));
     const [one, two] = scene.locks.kept;
     scene.streams.drain(1000);
-    one!.news.lost({ ...loss, reason: 'unknown' });
+    one!.news.lost({ ...loss, reason: 'unknown', takenOver: true });
     two!.news.lost({ ...loss, reason: 'forced' });
     await turn();
     expect(scene.events.map(({ seq, event }) => `${seq} ${event}`).sort()).toEqual(['0 draining', '2 lost']);

@@ -166,7 +166,7 @@ describe('the news of a lease', () => {
     const scene = new SessionScene();
     const old = await scene.held(1);
     scene.locks.onResume = async (name, news) => {
-      old.news.lost({ ...loss, reason: 'unknown' });
+      old.news.lost({ ...loss, reason: 'unknown', takenOver: true });
       return scene.locks.keep({ ...old.lease, token: name.token }, news);
     };
     await scene.ask({ seq: 2, resume: { lease_id: old.lease.leaseId } });
