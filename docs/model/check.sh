@@ -32,6 +32,7 @@ run() { # run NAME on|off MODEL OPTIONS...
   # which promise the counterexample breaks
   case "$(grep -m1 -E '^pan:.*(assertion violated|acceptance cycle)' pan.out)" in
     *cycle*) result="no progress";; *before*) result="breaks order";;
+    *keeps*) result="breaks B1";; *newest*) result="breaks B2";; *nobody*) result="breaks B3";;
     *lastG*|*lastW*|*asked*|*shared*) result="breaks G2";; *gone*) result="breaks G4";; *cold*) result="breaks H";;
     *lost*) result="breaks G8";; *tm*) result="breaks G1";; *assertion*) result="breaks G10";;
   esac
@@ -129,6 +130,26 @@ run line-last        on  line -DPROGRESS=2
 run line-no-look     off line -DPROGRESS=2 -DNO_LOOK
 run line-dead        on  line -DPROGRESS=2 -DDEATHS=1 -DDEAF
 run line-no-end      off line -DPROGRESS=2 -DDEATHS=1 -DDEAF -DNO_END
+# --- streams that keep, resume and end one lease (binding.pml) -------------------------------------
+run bind             on  binding -DHEARD
+run bind-no-binding  off binding -DNO_BINDING
+run bind-no-raise    off binding -DHEARD -DNO_RAISE
+run bind-two         on  binding -DNRES=2 -DQUIET -DMAXN=3
+run bind-equal       off binding -DNRES=2 -DQUIET -DEQUAL
+run bind-three       on  binding -DNRES=2 -DSTILL -DMAXN=1
+run bind-spare       off binding -DSPARE -DNO_B3
+L="-DLOSSES=1 -DNO_B3"
+run bind-lost        on  binding $L -DSTILL
+run bind-close-any   off binding $L -DSTILL -DCLOSE_ANY
+run bind-old-repair  off binding $L -DONE_END -DMAXN=1
+run bind-forgets     off binding $L -DNRES=2 -DQUIET -DSTILL
+run bind-gave-up     off binding -DSTRICT
+run bind-gave-up-mend on binding -DSTRICT -DCLOSE_ALL -DLATE_CLOSE
+M="-DMISSED -DNO_GIVE_UP"
+run bind-missed      off binding $M -DSTILL
+run bind-missed-mend on  binding $M -DSTILL -DCLOSE_ALL -DLATE_CLOSE
+run bind-alone       off binding $M -DNRES=0
+run bind-alone-order on  binding $M -DNRES=0 -DNO_LATE
 
 if [ $long = 1 ]; then
   run hold-three-t3    on vote -DNA=3 -DMAXT=3 -DTTL=1
@@ -148,5 +169,9 @@ if [ $long = 1 ]; then
   run line-middle      on line -DPROGRESS=1
   run line-first       on line -DPROGRESS=0
   run line-other       on line -DPROGRESS=2 -DREPS=2
+  run bind-missed-renews on binding $M -DCLOSE_ALL -DLATE_CLOSE
+  run bind-missed-b1   on binding -DMISSED -DNO_B3
+  run bind-three-heard on binding -DNRES=2 -DSTILL -DONE_END -DHEARD
+  run bind-open-match  off binding -DOPEN_MATCH -DNO_B3
 fi
 exit $failed

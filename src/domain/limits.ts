@@ -21,7 +21,7 @@ export const limits = {
   /** Operations that one EVALSHA may carry, so that a node is never blocked for long. */
   operationsPerBatch: 128,
   /** Operations sent to one node and not answered yet; beyond that the node counts as silent. */
-  operationsInFlight: 4096,
+  operationsInFlight: 16_384,
   /** Undos that one node still owes us a confirmation for. */
   undosPerNode: 65_536,
   /** Attempts of one Acquire before it gives up on a split or stale vote. */
@@ -35,8 +35,11 @@ export const limits = {
   messageBytes: 1 << 20,
   /** Operations in one message of a session. */
   operationsPerMessage: 1024,
-  /** Operations of one session that are not answered yet, waits aside; beyond that nothing more is read from it. */
-  operationsPerSession: 8192,
+  /**
+   * Operations of one session that are not answered yet, waits aside; beyond that nothing more is read from it. Far
+   * below what a node takes, so that one session is not in the way of others.
+   */
+  operationsPerSession: 2048,
   /** Leases that one session keeps, and acquires of it that wait. */
   leasesPerSession: 16_384,
 } as const;

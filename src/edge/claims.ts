@@ -9,7 +9,7 @@ import { Claim, type Claimant } from './claim.ts';
 import { decodeAcquire, decodeResume } from './decode.ts';
 import { encodeBusy, encodeLease } from './encode.ts';
 import { within } from './fields.ts';
-import { bytesOfBusy, bytesOfLease } from './fit.ts';
+import { bytesOfBusy, bytesOfHolder, bytesOfLease, fitting } from './fit.ts';
 import type { AcquireRequest__Output } from './gen/holdfast/v1/AcquireRequest.ts';
 import type { ResumeOp__Output } from './gen/holdfast/v1/ResumeOp.ts';
 import type { SessionResponse } from './gen/holdfast/v1/SessionResponse.ts';
@@ -185,7 +185,11 @@ export class Claims implements Claimant {
       outbox.fail(seq, GIVEN_UP);
     } else if (answer.kind === 'kept') this.#grant(claim, name, answer.lease);
     else if (answer.kind === 'refusal') outbox.refuse(seq, within(name, answer));
-    else outbox.result({ seq: wireSeq(seq), acquire: { busy: encodeBusy(answer) } }, bytesOfBusy(answer));
+    else {
+      // Of the holders that are left out Inspect can tell.
+      const told = { ...answer, holders: fitting(answer.holders, bytesOfHolder, outbox.busyBytes) };
+      outbox.result({ seq: wireSeq(seq), acquire: { busy: encodeBusy(told) } }, bytesOfBusy(told));
+    }
   }
 
   #grant(claim: Claim, name: 'acquire' | 'resume', lease: Lease): void {

@@ -36,12 +36,16 @@ export function bytesOfEvent(event: LockEvent): number {
 }
 
 /** As many of `items` from the front as surely fit, at least one. */
-export function fitting<Item>(items: readonly Item[], bytesOf: (item: Item) => number): readonly Item[] {
+export function fitting<Item>(
+  items: readonly Item[],
+  bytesOf: (item: Item) => number,
+  budgetBytes = BUDGET_BYTES,
+): readonly Item[] {
   if (items.length <= 1) return items;
   let bytes = 0;
   for (let at = 0; at < items.length; at += 1) {
     bytes += bytesOf(items[at]!);
-    if (bytes > BUDGET_BYTES && at > 0) return items.slice(0, at);
+    if (bytes > budgetBytes && at > 0) return items.slice(0, at);
   }
   return items;
 }

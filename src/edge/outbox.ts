@@ -15,6 +15,12 @@ import type { Writes } from './writes.ts';
 
 /** Sizes are estimates from above for usual answers; the other half of a message is room for what they miss. */
 export const MESSAGE_BYTES = limits.messageBytes / 2;
+/** Of the holders in one Busy; and where so much waits for a slow reader already. */
+const BUSY_BYTES = 32 * 1024;
+const HEAVY_BYTES = limits.messageBytes;
+const BUSY_BYTES_HEAVY = 1024;
+/** Waits whose holders are kept for a slow reader. */
+const QUEUED_WHOLE = 256;
 /** Messages that grpc-js may hold for a reader that is slow. */
 export const UNDER_WAY = 8;
 /** Numbers, times, tags and lengths of one result or event. */
@@ -52,6 +58,7 @@ export class Outbox {
   /** Results of whole messages, before `#results`. */
   readonly #full: SessionResult[][] = [];
   #unwritten = 0;
+  #unwrittenBytes = 0;
   readonly #news: News = { queued: new Map(), renewed: new Map(), yields: new Map(), lost: new Map() };
   #drainLeftMs: (() => number) | undefined;
   #due = false;
@@ -60,6 +67,16 @@ export class Outbox {
   constructor(writes: Writes<SessionResponse>, owner: OutboxOwner) {
     this.#writes = writes;
     this.#owner = owner;
+  }
+
+  /** How much of who holds what the next Busy may tell. */
+  get busyBytes(): number {
+    return this.#unwrittenBytes < HEAVY_BYTES ? BUSY_BYTES : BUSY_BYTES_HEAVY;
+  }
+
+  /** So much is unread that nothing more should be asked. */
+  get isFull(): boolean {
+    return this.#unwrittenBytes > 4 * HEAVY_BYTES;
   }
 
   /** Results that were not handed to the stream. */
@@ -82,6 +99,7 @@ export class Outbox {
     }
     this.#results.push(result);
     this.#bytes += size;
+    this.#unwrittenBytes += size;
     this.#unwritten += 1;
     this.#schedule();
   }
@@ -101,7 +119,8 @@ export class Outbox {
 
   queued(subject: Subject, queued: Queued): void {
     if (this.#closed) return;
-    this.#news.queued.set(subject, queued);
+    const whole = this.#news.queued.size < QUEUED_WHOLE;
+    this.#news.queued.set(subject, whole ? queued : { ...queued, holders: [] });
     this.#schedule();
   }
 
@@ -164,8 +183,15 @@ export class Outbox {
     this.#results = [];
     this.#full.length = 0;
     this.#unwritten = 0;
+    this.#unwrittenBytes = 0;
     for (const events of Object.values(this.#news)) events.clear();
     this.#drainLeftMs = undefined;
+  }
+
+  #written(results: number): void {
+    this.#unwritten -= results;
+    // Of several messages the sizes are not kept apart: what is left is taken to be like what has gone.
+    this.#unwrittenBytes = this.#unwritten === 0 ? 0 : this.#bytes + this.#full.length * MESSAGE_BYTES;
   }
 
   #hasEvents(): boolean {
@@ -200,14 +226,14 @@ export class Outbox {
   #message(): SessionResponse {
     const full = this.#full.shift();
     if (full !== undefined) {
-      this.#unwritten -= full.length;
+      this.#written(full.length);
       return { results: full };
     }
     const results = this.#results;
     const roomBytes = MESSAGE_BYTES - this.#bytes;
     this.#results = [];
     this.#bytes = 0;
-    this.#unwritten -= results.length;
+    this.#written(results.length);
     return this.#hasEvents()
       ? { results, events: this.#events(roomBytes, results.length === 0) }
       : { results };

@@ -68,6 +68,11 @@ export interface Edge {
 
 /** Bounds the memory that one connection can claim; clients queue what goes beyond. */
 const STREAMS_PER_CONNECTION = 4096;
+/**
+ * How many calls a client may cancel at once, and in a second for longer. To cancel a Hold is to release its lease,
+ * and Node takes more than a thousand for an attack and closes the connection, under all the others on it.
+ */
+const RESETS = { streamResetBurst: 4 * STREAMS_PER_CONNECTION, streamResetRate: 2000 } as const;
 /** What a drain keeps of its time to end streams and close connections. */
 const CLOSING_MS = 2000;
 /** How long a drain waits, when all is closed, for nodes that do not answer. */
@@ -134,6 +139,9 @@ class RunningEdge implements Edge {
     };
     const interceptors = [watchCalls(watch, this.#idleStreams)];
     this.#server = new Server({ ...serverOptions(options), interceptors });
+    // grpc-js has no option for it. If the field goes, test/fault/disconnects-many.test.ts says so.
+    const { commonServerOptions } = this.#server as unknown as { commonServerOptions?: object };
+    Object.assign(commonServerOptions ?? {}, RESETS);
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
     const contract = loadContract();
     this.#server.addService(contract.locks, {

@@ -173,7 +173,7 @@ export class Session implements Standing, Living, Writer {
 
   /** What has to be answered and what was answered, but not read by the client, is bounded: the client has to wait. */
   #holdBack(): void {
-    if (this.#paused || this.#load() < limits.operationsPerSession) return;
+    if (this.#paused || (this.#load() < limits.operationsPerSession && !this.#outbox.isFull)) return;
     this.#paused = true;
     this.#call.pause();
   }
@@ -183,7 +183,7 @@ export class Session implements Standing, Living, Writer {
   }
 
   #onWritten(): void {
-    if (this.#paused && this.#load() < limits.operationsPerSession / 2) {
+    if (this.#paused && this.#load() < limits.operationsPerSession / 2 && !this.#outbox.isFull) {
       this.#paused = false;
       this.#call.resume();
     }

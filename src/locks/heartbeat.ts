@@ -16,6 +16,8 @@ export interface Renewal extends HeartbeatAsk {
   readonly binding?: number;
   /** Takes the lease over from whatever stream has an older binding. */
   readonly binds?: boolean;
+  /** Asked before nodes that lack the lease are repaired: nothing may be put back behind a release. */
+  readonly isOver?: () => boolean;
 }
 
 export interface Extension {
@@ -116,16 +118,21 @@ function extensions(replies: readonly (Reply | undefined)[]): number[] {
   return replies.flatMap((reply) => (reply?.kind === 'extended' ? [reply.holder.remainingMs] : []));
 }
 
+/** Where a newer stream was heard of the lease stands, be it that that stream has given up since. */
+function boundAt(replies: readonly (Reply | undefined)[]): number {
+  return replies.filter((reply) => reply?.kind === 'bound').length;
+}
+
 /** Sent only after a match, which proves the lease genuine; how long each node that holds it again will keep it. */
 async function repair(
   quorum: Quorum,
-  { lease, progress, binding = 0 }: Renewal,
+  { lease, progress, binding = 0, isOver }: Renewal,
   match: Extended,
   renewal: RenewOp,
   replies: readonly (Reply | undefined)[],
 ): Promise<Repaired> {
   const missing = replies.flatMap((reply, index) => (reply?.kind === 'missing' ? [index] : []));
-  if (missing.length === 0) return NOTHING;
+  if (missing.length === 0 || isOver?.() === true) return NOTHING;
   const { ttlMs } = renewal;
   const { mode } = readCard(match.holder);
   const op: RepairOp = {
@@ -170,7 +177,7 @@ async function repairOne(
  */
 function notBacked(quorum: Quorum, replies: readonly (Reply | undefined)[], repaired: Repaired): Refusal {
   const answered = answeredCount(replies) - repaired.silent;
-  const mine = extensions(replies).length + repaired.keptMs.length;
+  const mine = extensions(replies).length + repaired.keptMs.length + boundAt(replies);
   if (mine + quorum.size - answered >= quorum.majority) {
     return noQuorum(answered, quorum.size, quorum.retryAfterMs, 'the lease may still stand');
   }
@@ -179,7 +186,9 @@ function notBacked(quorum: Quorum, replies: readonly (Reply | undefined)[], repa
 
 function nobodyMatched(quorum: Quorum, replies: readonly (Reply | undefined)[]): Refusal {
   const answered = answeredCount(replies);
-  if (answered < quorum.majority) return noQuorum(answered, quorum.size, quorum.retryAfterMs);
+  const bound = boundAt(replies);
+  const mayStand = bound > 0 && bound + quorum.size - answered >= quorum.majority;
+  if (answered < quorum.majority || mayStand) return noQuorum(answered, quorum.size, quorum.retryAfterMs);
   return leaseLost(whyOf(replies, 'unknown'));
 }
 

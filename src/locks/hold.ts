@@ -24,7 +24,7 @@
  * else has it before.
  */
 import { type Lease, leaseNameOf } from '../domain/lease.ts';
-import type { LostWhy, Refusal } from '../domain/refusals.ts';
+import { type LostWhy, type Refusal, refuse } from '../domain/refusals.ts';
 import type { Token } from '../domain/token.ts';
 import type { Quorum } from '../quorum/quorum.ts';
 import { assert } from '../std/assert.ts';
@@ -33,8 +33,9 @@ import type { Random } from '../std/random.ts';
 import { askerFor } from './asker.ts';
 import { type Extension, heartbeat } from './heartbeat.ts';
 import type { Kept, KeptNews, Loss, StreamEnd } from './locks.ts';
+import type { Pace } from './pace.ts';
 import { release } from './release.ts';
-import type { Due, Pace, Rota, Slot } from './rota.ts';
+import type { Due, Rota, Slot } from './rota.ts';
 
 /** What all holds of a replica share. */
 export interface Keeping {
@@ -43,6 +44,7 @@ export interface Keeping {
   readonly rota: Rota;
   readonly pace: Pace;
   readonly yieldAfterMs: number;
+  onDefect(cause: unknown): void;
   /** In the tick of the release: whoever is next here asks along with it. */
   handOver(resources: readonly string[], token: Token): void;
   onOver(hold: Hold): void;
@@ -71,6 +73,7 @@ const SPREAD = 1 / 12 - 1 / 100;
 const TRIES = 20;
 const TRY_MS_MAX = 250;
 const SOON_MS = 10;
+const DEFECT = refuse('INTERNAL', 'a defect of the service');
 const TAKEN_OVER = 'another stream, or a repeat of its request, has taken the lease over';
 const CLOSED = 'the stream was closed';
 
@@ -166,8 +169,16 @@ export class Hold implements Kept, Due {
     const { quorum } = this.#keeping;
     const startedMs = quorum.clock.monotonicMs();
     this.#checkAgain = false;
-    const ask = { lease: leaseNameOf(this.#lease, this.value), progress: '', binding: this.#binding };
-    const answer = await heartbeat(quorum, ask, this.#lease.leaseId);
+    const ask = {
+      lease: leaseNameOf(this.#lease, this.value),
+      progress: '',
+      binding: this.#binding,
+      isOver: () => this.#state === 'over',
+    };
+    const answer = await heartbeat(quorum, ask, this.#lease.leaseId).catch((cause: unknown) => {
+      this.#keeping.onDefect(cause);
+      return DEFECT;
+    });
     if (this.#now() !== 'renewing') return;
     if (answer.kind === 'extension') this.#extend(answer, startedMs);
     else if (answer.kind === 'bound') this.supersede();
@@ -183,7 +194,9 @@ export class Hold implements Kept, Due {
     if (this.#checkAgain) this.check();
     else this.#rest();
     this.#news.renewed(this.#lease);
-    if (extension.waited) void this.#lookForAsker(extension.priority);
+    if (extension.waited) {
+      this.#lookForAsker(extension.priority).catch((cause: unknown) => this.#keeping.onDefect(cause));
+    }
   }
 
   #doubt(refusal: Refusal): void {
@@ -224,6 +237,7 @@ export class Hold implements Kept, Due {
         progress: '',
         ttlMs: graceMs,
         binding: this.#binding,
+        isOver: () => this.#state === 'over',
       };
       pace.run(() => heartbeat(quorum, ask, this.#lease.leaseId));
     }

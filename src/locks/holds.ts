@@ -12,12 +12,15 @@ import { heartbeat } from './heartbeat.ts';
 import { Hold, type Keeping } from './hold.ts';
 import type { Line } from './line.ts';
 import type { Caller, Kept, KeptNews } from './locks.ts';
+import { defectNotice, Pace } from './pace.ts';
 import { giveBack } from './release.ts';
-import { Pace, Rota } from './rota.ts';
+import { Rota } from './rota.ts';
 
 /** Renewals and releases that are out at once: what a node takes beyond that would only wait there. */
 const AT_ONCE = 1024;
 const JITTER_MS = 16;
+/** A binding has 32 bits: room for millions of resumes of one lease. */
+const BINDING_GAP = 1024;
 
 export interface HoldsOptions {
   readonly quorum: Quorum;
@@ -38,11 +41,13 @@ export class Holds {
   constructor({ quorum, random, probe, line, yieldAfterMs }: HoldsOptions) {
     this.#random = random;
     this.#probe = probe;
+    const onDefect = defectNotice(probe, 'a kept lease met a defect');
     this.#keeping = {
       quorum,
       random,
       rota: new Rota(quorum.clock),
-      pace: new Pace(AT_ONCE),
+      pace: new Pace(AT_ONCE, onDefect),
+      onDefect,
       yieldAfterMs,
       handOver: (resources, token) => line.handOver(resources, token),
       onOver: (hold) => this.#forget(hold),
@@ -70,24 +75,29 @@ export class Holds {
 
   /**
    * Raises the binding in the same vote that extends the lease. Each node gives a binding to one resumer only, so of
-   * several at once one has a majority; the others try again with the next.
+   * several at once one has a majority; the others try again with a higher one. By how much higher is left to chance: a
+   * node that lost its copy has forgotten to whom it gave which.
    */
   async resume(name: LeaseName, news: KeptNews, replayed = false): Promise<Kept | Refusal> {
     const { quorum } = this.#keeping;
     const leaseId = formatLeaseId(name);
-    let binding = 1;
+    let binding = this.#above(0);
     for (let tried = 0; tried < limits.attempts; tried += 1) {
       const answer = await heartbeat(quorum, { lease: name, progress: '', binding, binds: true }, leaseId);
       if (answer.kind === 'refusal') return answer;
       if (answer.kind === 'extension') {
         return this.#keep({ ...answer.lease, replayed }, answer.promisedMs, binding, news);
       }
-      binding = answer.binding + 1;
+      binding = this.#above(answer.binding);
       // The first time it only learns which binding the lease has.
       if (tried > 0) await pause(quorum.clock, this.#random.fraction() * JITTER_MS * tried);
     }
     const detail = 'other streams take the lease over at the same time';
     return noQuorum(quorum.size, quorum.size, quorum.retryAfterMs, detail);
+  }
+
+  #above(binding: number): number {
+    return binding + 1 + Math.floor(this.#random.fraction() * BINDING_GAP);
   }
 
   /** Whoever knows the lease releases it through this replica: from now on nobody renews it. The result tells its stream. */

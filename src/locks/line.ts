@@ -57,7 +57,7 @@ export class Line {
     this.#quorum = quorum;
     this.#settings = settings;
     this.#probe = probe;
-    this.#lookout = new Lookout(quorum, this.#places, (waiter) => this.#callIfReady(waiter));
+    this.#lookout = new Lookout(quorum, this.#places, probe, (waiter) => this.#callIfReady(waiter));
     this.#keeper = new Keeper(
       quorum,
       this.#places,

@@ -1,9 +1,11 @@
 /** Looks after resources that somebody waits for here: when the holder's time is up, and once a second for what was lost. */
 import { limits } from '../domain/limits.ts';
+import type { Probe } from '../domain/probe.ts';
 import type { NodeView } from '../nodes/node.ts';
 import type { Quorum } from '../quorum/quorum.ts';
 import type { Timer } from '../std/clock.ts';
 import { viewOf } from './card.ts';
+import { defectNotice, Pace } from './pace.ts';
 import type { Places } from './places.ts';
 import { majorityEndsMs, obtainableAt } from './sight.ts';
 import { holdersIn, type Look, lengthOf, rankedIn, standingOf } from './views.ts';
@@ -14,6 +16,8 @@ export const LOOK_MS = 1000;
 const ROUNDING_MS = 1;
 /** Whoever wants to hear its place hears soon that somebody ahead has gone; not each time, where many go a second. */
 const TELL_MS = 250;
+/** Looks that are out at once: with thousands of names they come less often, rather than in the way of votes. */
+const AT_ONCE = 256;
 /** How much of a node's line a look asks for: whoever stands behind these is not next. */
 const FIRST_IN_LINE = 8;
 /** The same where somebody wants to hear its place; whoever stands further back hears what its last refresh told. */
@@ -23,15 +27,17 @@ export class Lookout {
   readonly #quorum: Quorum;
   readonly #places: Places;
   readonly #onSeen: (waiter: Waiter) => void;
+  readonly #pace: Pace;
   readonly #looks = new Map<string, { readonly dueMs: number; readonly timer: Timer }>();
   /** Resources whose last look reached fewer nodes than a majority: their waiters' places may run out. */
   readonly #cutOff = new Set<string>();
 
   /** `onSeen` is told of each waiter for whom a look may have changed something. */
-  constructor(quorum: Quorum, places: Places, onSeen: (waiter: Waiter) => void) {
+  constructor(quorum: Quorum, places: Places, probe: Probe, onSeen: (waiter: Waiter) => void) {
     this.#quorum = quorum;
     this.#places = places;
     this.#onSeen = onSeen;
+    this.#pace = new Pace(AT_ONCE, defectNotice(probe, 'a look at a waiting line failed on a defect'));
   }
 
   isCutOff(resource: string): boolean {
@@ -47,7 +53,8 @@ export class Lookout {
     // Never later than it was to be: those who keep coming must not put off what others wait for.
     if (pending !== undefined && pending.dueMs <= dueMs) return;
     pending?.timer.cancel();
-    this.#looks.set(resource, { dueMs, timer: clock.after(delayMs, () => void this.#look(resource)) });
+    const timer = clock.after(delayMs, () => this.#pace.run(() => this.#look(resource)));
+    this.#looks.set(resource, { dueMs, timer });
   }
 
   forget(resource: string): void {
@@ -58,7 +65,8 @@ export class Lookout {
 
   /** A read: a timed look never votes. */
   async #look(resource: string): Promise<void> {
-    this.#looks.delete(resource);
+    // Others may have been looked after first, and nobody waits for this one any more.
+    if (!this.#looks.delete(resource)) return;
     const heard = this.#places.row(resource).some(({ audience }) => audience !== undefined);
     const line = heard ? PLACES_TOLD : FIRST_IN_LINE;
     const answers = await this.#quorum.votes.all({ kind: 'look', resource, history: 0, line });

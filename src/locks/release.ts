@@ -53,12 +53,17 @@ function finish(quorum: Quorum, op: ReleaseOp, replies: readonly (Reply | undefi
   const matches = replies.filter(matched).length;
   // Where most nodes know a newer stream, the lease lives on, and must find no door shut where it is repaired.
   const genuine = op.binding === undefined ? matches > 0 : matches >= quorum.majority;
-  const closing: ReleaseOp = genuine ? { ...op, closing: true } : op;
+  const closing: ReleaseOp = genuine ? closingOf(op) : op;
   const unmatched = replies.flatMap((reply, index) => (executed(reply) && !matched(reply) ? [index] : []));
   if (genuine && unmatched.length > 0) void quorum.undo.send(closing, unmatched);
   replies.forEach((reply, index) => {
     if (isSilent(reply)) quorum.undo.owe(closing, index);
   });
+}
+
+/** After a majority matched it names no binding: nobody newer can have the lease, and a resumer that gave up minds none. */
+function closingOf({ binding: _, ...op }: ReleaseOp): ReleaseOp {
+  return { ...op, closing: true };
 }
 
 export async function giveBack(quorum: Quorum, lease: LeaseName): Promise<boolean> {

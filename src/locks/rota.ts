@@ -61,38 +61,3 @@ export class Rota {
     }
   }
 }
-
-/** Lets so many go on at once; the others follow in their order. Ten thousand streams may end in one moment. */
-export class Pace {
-  readonly #most: number;
-  readonly #waiting: (() => Promise<unknown>)[] = [];
-  #running = 0;
-  readonly #idle: (() => void)[] = [];
-
-  constructor(most: number) {
-    this.#most = most;
-  }
-
-  /** At once where there is room: whoever waits for a lock that is let go must not wait for a turn of the loop. */
-  run(act: () => Promise<unknown>): void {
-    if (this.#running >= this.#most) this.#waiting.push(act);
-    else this.#start(act);
-  }
-
-  /** Resolves when nothing is under way or waits. */
-  idle(): Promise<void> {
-    if (this.#running === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#idle.push(resolve));
-  }
-
-  #start(act: () => Promise<unknown>): void {
-    this.#running += 1;
-    void act().finally(() => {
-      this.#running -= 1;
-      const next = this.#waiting.shift();
-      if (next !== undefined) this.#start(next);
-      if (this.#running > 0) return;
-      for (const wake of this.#idle.splice(0)) wake();
-    });
-  }
-}
