@@ -10,7 +10,8 @@
  *          A round goes on when its stream has ended.  It may be decided at any time: who has not
  *          answered is silent, and what was asked of it stays in flight.
  * END      a release with the stream's binding; when all have answered or are silent, the closing
- *          half if a majority matched; the silent ones are told until they have heard.
+ *          half, which names no binding, if a majority matched; the silent ones are told until they
+ *          have heard.
  * NETWORK  a message in flight is a bit per node: any delay, any order, or never, but releases
  *          arrive at last.  A late renewal may be delivered again and again; of one stream one
  *          repair at most is late at a node.
@@ -36,10 +37,10 @@
  *   EQUAL        to bind, a number that the node has given already will do
  *   NO_RAISE     a renewal does not tell its binding to a node that is behind
  *   CLOSE_ANY    the closing half goes out after one match
+ *   CLOSE_BOUND  the closing half names the binding
  * Rules that the code does NOT have, searched as remedies:
  *   LATE_CLOSE   when all have answered at last, the closing half goes out after one match, too, if
  *                no node had a newer binding
- *   CLOSE_ALL    the closing half, when it goes out, names no binding
  *   NO_LATE      an ended stream sends no repair, and what its replica sends a node arrives in order
  *   OPEN_MATCH   a release with a binding lets go; only its closing half shuts doors
  */
@@ -95,10 +96,10 @@ byte s; byte n; byte t; byte i; byte ans; byte keeps; bit newest; bit nobody; in
 #else
 #define MATCHES(x,b) (own[x] && bnd[x]<=(b))
 #endif
-#ifdef CLOSE_ALL
-#define CLOSES(x,b) (own[x])
-#else
+#ifdef CLOSE_BOUND
 #define CLOSES(x,b) MATCHES(x,b)
+#else
+#define CLOSES(x,b) (own[x])
 #endif
 #if defined(CLOSE_ANY)
 #define GENUINE(q) (rm[q]>=1)

@@ -140,14 +140,14 @@ run bind-three       on  binding -DNRES=2 -DSTILL -DMAXN=1
 run bind-spare       off binding -DSPARE -DNO_B3
 L="-DLOSSES=1 -DNO_B3"
 run bind-lost        on  binding $L -DSTILL
-run bind-close-any   off binding $L -DSTILL -DCLOSE_ANY
+run bind-close-any   off binding $L -DSTILL -DCLOSE_ANY -DCLOSE_BOUND
 run bind-old-repair  off binding $L -DONE_END -DMAXN=1
 run bind-forgets     off binding $L -DNRES=2 -DQUIET -DSTILL
 run bind-gave-up     off binding -DSTRICT
-run bind-gave-up-mend on binding -DSTRICT -DCLOSE_ALL -DLATE_CLOSE
+run bind-gave-up-mend on binding -DSTRICT -DLATE_CLOSE
 M="-DMISSED -DNO_GIVE_UP"
 run bind-missed      off binding $M -DSTILL
-run bind-missed-mend on  binding $M -DSTILL -DCLOSE_ALL -DLATE_CLOSE
+run bind-missed-mend on  binding $M -DSTILL -DLATE_CLOSE
 run bind-alone       off binding $M -DNRES=0
 run bind-alone-order on  binding $M -DNRES=0 -DNO_LATE
 
@@ -169,7 +169,7 @@ if [ $long = 1 ]; then
   run line-middle      on line -DPROGRESS=1
   run line-first       on line -DPROGRESS=0
   run line-other       on line -DPROGRESS=2 -DREPS=2
-  run bind-missed-renews on binding $M -DCLOSE_ALL -DLATE_CLOSE
+  run bind-missed-renews on binding $M -DLATE_CLOSE
   run bind-missed-b1   on binding -DMISSED -DNO_B3
   run bind-three-heard on binding -DNRES=2 -DSTILL -DONE_END -DHEARD
   run bind-open-match  off binding -DOPEN_MATCH -DNO_B3

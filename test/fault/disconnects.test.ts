@@ -47,12 +47,7 @@ afterAll(async () => {
   await nodes.close();
 });
 
-async function metric(name: string): Promise<number> {
-  const { text } = await replica.http('/metrics');
-  const found = [...text.matchAll(new RegExp(`^${name}(?:{[^}]*})? (\\d+)$`, 'gm'))];
-  if (found.length === 0) throw new Error(`no metric ${name}`);
-  return found.reduce((sum, [, value]) => sum + Number(value), 0);
-}
+const metric = (name: string): Promise<number> => replica.metric(name);
 
 const handles = () => {
   const counts: Record<string, number> = {};

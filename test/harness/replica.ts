@@ -79,6 +79,14 @@ export class TestReplica {
     return { status: answer.status, text: await answer.text() };
   }
 
+  /** The sum over its labels. */
+  async metric(name: string): Promise<number> {
+    const { text } = await this.http('/metrics');
+    const found = [...text.matchAll(new RegExp(`^${name}(?:{[^}]*})? (\\d+)$`, 'gm'))];
+    if (found.length === 0) throw new Error(`no metric ${name}`);
+    return found.reduce((sum, [, value]) => sum + Number(value), 0);
+  }
+
   async stop(): Promise<void> {
     this.client.close();
     await this.replica.drain();

@@ -43,12 +43,7 @@ afterAll(async () => {
   await nodes.close();
 });
 
-async function metric(name: string): Promise<number> {
-  const { text } = await replica.http('/metrics');
-  const found = [...text.matchAll(new RegExp(`^${name}(?:{[^}]*})? (\\d+)$`, 'gm'))];
-  if (found.length === 0) throw new Error(`no metric ${name}`);
-  return found.reduce((sum, [, value]) => sum + Number(value), 0);
-}
+const metric = (name: string): Promise<number> => replica.metric(name);
 
 const sockets = () => process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length;
 const listeners = () => process.eventNames().reduce((sum, name) => sum + process.listenerCount(name), 0);
