@@ -80,8 +80,8 @@ export function leaseValueIn(leaseId: string): string {
   return `${leaseId.slice(secretAt, tokenAt - 1)}|${leaseId.slice(tokenAt, leaseId.indexOf('.', tokenAt))}`;
 }
 
-/** What its id says of a lease that this service has made; `value` as `leaseValueIn` tells it. */
-export function leaseNameOf(lease: Lease, value: string): LeaseName {
+/** What its id says of a lease that this service has made. */
+export function leaseNameOf(lease: Lease, value = leaseValueIn(lease.leaseId)): LeaseName {
   const { token, ttlMs, resources, leaseRef } = lease;
   return { secret: value.slice(0, value.indexOf('|')), token, ttlMs, resources, value, leaseRef };
 }

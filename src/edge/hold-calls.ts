@@ -10,7 +10,6 @@ import { within } from './fields.ts';
 import type { HoldRequest__Output } from './gen/holdfast/v1/HoldRequest.ts';
 import type { HoldResponse } from './gen/holdfast/v1/HoldResponse.ts';
 import type { LockServiceHandlers } from './gen/holdfast/v1/LockService.ts';
-import { resetCall } from './interceptor.ts';
 import { Lifeline, type Living } from './lifeline.ts';
 import { refused } from './lock-calls.ts';
 import { MALFORMED } from './protos.ts';
@@ -194,12 +193,9 @@ class Holding implements Caller, KeptNews, Standing, Living, Writer {
     this.#settle(decided);
   }
 
-  /** For a whole interval nothing has left: a zombie, or a client that nobody can tell from a dead one. */
+  /** For a whole interval nothing has left. */
   #stall(): void {
-    const how = this.#lifeline.finish('silent');
-    resetCall(this.#call);
-    this.#call.destroy();
-    this.#settle(how);
+    this.#settle(this.#lifeline.giveUp());
   }
 
   #break(cause: unknown): void {

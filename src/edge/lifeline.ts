@@ -3,6 +3,7 @@ import type { StreamEnd } from '../locks/locks.ts';
 import type { Clock, Timer } from '../std/clock.ts';
 import { type Cuttable, Deadline, type Flights } from './calls.ts';
 import type { Connection } from './connections.ts';
+import { resetCall } from './interceptor.ts';
 
 /** What is asked of a stream of grpc-js. */
 export interface LivingCall {
@@ -77,6 +78,14 @@ export class Lifeline implements Cuttable {
   /** The client was told to go elsewhere: whatever ends the stream from now on, its leases stay. */
   drained(): void {
     this.#drained = true;
+  }
+
+  /** Nothing has left for too long: a zombie, or a client that nobody can tell from a dead one. */
+  giveUp(): StreamEnd {
+    const how = this.finish('silent');
+    resetCall(this.#call);
+    this.#call.destroy();
+    return how;
   }
 
   /** We end the stream ourselves; the result says what becomes of its leases, where nothing else decides. */

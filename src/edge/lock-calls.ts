@@ -1,6 +1,5 @@
 /** The calls that take, keep and return locks: Acquire, Heartbeat, Release and CheckToken. */
-import type { Lease } from '../domain/lease.ts';
-import { parseLeaseId } from '../domain/lease.ts';
+import { type Lease, leaseNameOf } from '../domain/lease.ts';
 import type { Probe } from '../domain/probe.ts';
 import type { Refusal } from '../domain/refusals.ts';
 import type { Locks } from '../locks/locks.ts';
@@ -68,7 +67,5 @@ export function refused(context: Pick<CallContext, 'probe'>, operation: string, 
 /** Not a lease that a repeated request met: the first request was answered by it, and somebody may be using it. */
 async function giveBack(context: CallContext, lease: Lease): Promise<void> {
   if (lease.replayed) return;
-  const name = parseLeaseId(lease.leaseId);
-  if (name === undefined) throw new Error('the locks granted a lease whose id does not parse');
-  await context.locks.giveBack(name);
+  await context.locks.giveBack(leaseNameOf(lease));
 }

@@ -9,7 +9,6 @@ import { Fields, within } from './fields.ts';
 import type { SessionOp__Output } from './gen/holdfast/v1/SessionOp.ts';
 import type { SessionRequest__Output } from './gen/holdfast/v1/SessionRequest.ts';
 import type { SessionResponse } from './gen/holdfast/v1/SessionResponse.ts';
-import { resetCall } from './interceptor.ts';
 import { Lifeline, type Living } from './lifeline.ts';
 import { refused } from './lock-calls.ts';
 import { Outbox } from './outbox.ts';
@@ -205,12 +204,9 @@ export class Session implements Standing, Living, Writer {
     this.#over(decided);
   }
 
-  /** For a whole interval nothing has left: a zombie, or a client that nobody can tell from a dead one. */
+  /** For a whole interval nothing has left. */
   #stall(): void {
-    const how = this.#lifeline.finish('silent');
-    resetCall(this.#call);
-    this.#call.destroy();
-    this.#over(how);
+    this.#over(this.#lifeline.giveUp());
   }
 
   /** A defect in one operation is its answer; one in the session ends it. */

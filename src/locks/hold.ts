@@ -31,7 +31,7 @@ import { assert } from '../std/assert.ts';
 import type { Timer } from '../std/clock.ts';
 import type { Random } from '../std/random.ts';
 import { askerFor } from './asker.ts';
-import { type Extension, heartbeat } from './heartbeat.ts';
+import { type Extension, heartbeat, type Renewal } from './heartbeat.ts';
 import type { Kept, KeptNews, Loss, StreamEnd } from './locks.ts';
 import type { Pace } from './pace.ts';
 import { release } from './release.ts';
@@ -126,6 +126,11 @@ export class Hold implements Kept, Due {
     return this.#untilMs - this.#keeping.quorum.clock.monotonicMs();
   }
 
+  /** Its stream stands, and hears of it. */
+  get #tells(): boolean {
+    return this.#state === 'resting' || this.#state === 'renewing';
+  }
+
   onDue(): void {
     if (this.#state === 'resting') this.#begin();
   }
@@ -137,7 +142,7 @@ export class Hold implements Kept, Due {
   }
 
   end(how: StreamEnd, graceMs: number): void {
-    if (this.#state === 'over' || this.#state === 'lingering') return;
+    if (!this.#tells) return;
     if (how === 'closed' && graceMs > 0) this.#linger(graceMs);
     else {
       this.#become('over');
@@ -152,7 +157,7 @@ export class Hold implements Kept, Due {
 
   /** It is being released by its id; the result tells the stream so. */
   letGo(): () => void {
-    const told = this.#state !== 'over' && this.#state !== 'lingering';
+    const told = this.#tells;
     if (this.#state !== 'over') this.#become('over');
     return () => {
       if (told) this.#tell('released', 'it was released by its lease_id');
@@ -169,13 +174,7 @@ export class Hold implements Kept, Due {
     const { quorum } = this.#keeping;
     const startedMs = quorum.clock.monotonicMs();
     this.#checkAgain = false;
-    const ask = {
-      lease: leaseNameOf(this.#lease, this.value),
-      progress: '',
-      binding: this.#binding,
-      isOver: () => this.#state === 'over',
-    };
-    const answer = await heartbeat(quorum, ask, this.#lease.leaseId).catch((cause: unknown) => {
+    const answer = await heartbeat(quorum, this.#renewal(), this.#lease.leaseId).catch((cause: unknown) => {
       this.#keeping.onDefect(cause);
       return DEFECT;
     });
@@ -216,11 +215,19 @@ export class Hold implements Kept, Due {
   async #lookForAsker(priority: number): Promise<void> {
     const { quorum, yieldAfterMs: afterMs } = this.#keeping;
     const asker = await askerFor(quorum, this.#lease, { priority, afterMs, named: this.#askers });
-    const tells = this.#state === 'resting' || this.#state === 'renewing';
-    if (asker === undefined || !tells || this.#askers?.has(asker.owner) === true) return;
+    if (asker === undefined || !this.#tells || this.#askers?.has(asker.owner) === true) return;
     this.#askers ??= new Set();
     this.#askers.add(asker.owner);
     this.#news.yieldRequested(asker);
+  }
+
+  #renewal(): Renewal {
+    return {
+      lease: leaseNameOf(this.#lease, this.value),
+      progress: '',
+      binding: this.#binding,
+      isOver: () => this.#state === 'over',
+    };
   }
 
   #rest(): void {
@@ -232,13 +239,7 @@ export class Hold implements Kept, Due {
     this.#become('lingering');
     const { quorum, pace } = this.#keeping;
     if (this.#leftMs < graceMs) {
-      const ask = {
-        lease: leaseNameOf(this.#lease, this.value),
-        progress: '',
-        ttlMs: graceMs,
-        binding: this.#binding,
-        isOver: () => this.#state === 'over',
-      };
+      const ask = { ...this.#renewal(), ttlMs: graceMs };
       pace.run(() => heartbeat(quorum, ask, this.#lease.leaseId));
     }
     this.#grace = quorum.clock.after(graceMs, () => {
@@ -258,7 +259,7 @@ export class Hold implements Kept, Due {
   }
 
   #lose(reason: LostWhy, detail: string, more: Pick<Loss, 'takenOver'> = {}): void {
-    const told = this.#state !== 'lingering' && this.#state !== 'over';
+    const told = this.#tells;
     if (this.#state !== 'over') this.#become('over');
     if (told) this.#tell(reason, detail, more);
   }

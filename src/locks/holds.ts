@@ -1,5 +1,5 @@
 /** The leases that streams keep at this replica: taken, taken over from another stream, and found again by their value. */
-import { formatLeaseId, type Lease, type LeaseName, leaseValueIn, parseLeaseId } from '../domain/lease.ts';
+import { formatLeaseId, type Lease, type LeaseName, leaseNameOf, leaseValueIn } from '../domain/lease.ts';
 import { limits } from '../domain/limits.ts';
 import type { Probe } from '../domain/probe.ts';
 import { noQuorum, type Refusal } from '../domain/refusals.ts';
@@ -67,7 +67,7 @@ export class Holds {
   /** Keeps what an Acquire was granted; what nobody heard of is given back. */
   async take(lease: Lease, caller: Caller, news: KeptNews): Promise<Kept | Refusal> {
     if (!lease.replayed && !caller.gone()) return this.#keep(lease, leftMs(lease.ttlMs, 0), 0, news);
-    const name = nameOf(lease);
+    const name = leaseNameOf(lease);
     if (lease.replayed) return this.resume(name, news, true);
     await giveBack(this.#keeping.quorum, name);
     return callerGone();
@@ -124,10 +124,4 @@ export class Holds {
   #forced(leaseRef: string): void {
     for (const hold of this.#held.values()) if (hold.lease.leaseRef === leaseRef) hold.check();
   }
-}
-
-function nameOf({ leaseId }: Lease): LeaseName {
-  const name = parseLeaseId(leaseId);
-  if (name === undefined) throw new Error('the locks granted a lease whose id does not parse');
-  return name;
 }
