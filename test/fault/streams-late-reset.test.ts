@@ -75,6 +75,16 @@ async function rival(name: string): Promise<{ granted: () => boolean; lease: Pro
   return { granted: () => served, lease };
 }
 
+/** The old replica hears nothing any more, and the lease goes on under another stream. */
+async function resumeBehind(cable: Cable, lease: Lease, address: string): Promise<HoldStream> {
+  cable.cut('in');
+  cable.cut('out');
+  const resumed = HoldStream.resume(address, lease);
+  closing.push(() => resumed.cancel());
+  expect((await resumed.granted()).fencing_token).toBe(lease.fencing_token);
+  return resumed;
+}
+
 /** Holds by the edge, cuts the cable, resumes at the second replica, and then lets the first one hear the reset. */
 async function lateReset(name: string, rules: typeof scripts) {
   const { address, desk } = await edgeWith(rules);
@@ -83,11 +93,7 @@ async function lateReset(name: string, rules: typeof scripts) {
   closing.push(() => old.cancel());
   const lease = await old.granted();
   const waiting = await rival(name);
-  cable.cut('in');
-  cable.cut('out');
-  const resumed = HoldStream.resume(two.address, lease);
-  closing.push(() => resumed.cancel());
-  expect((await resumed.granted()).fencing_token).toBe(lease.fencing_token);
+  const resumed = await resumeBehind(cable, lease, two.address);
   expect([desk.locks.keptCount, old.ended]).toEqual([1, undefined]);
   cable.reset();
   await until('the old replica has heard the end', () => desk.locks.keptCount === 0);
@@ -102,11 +108,7 @@ describe('the reset of a stream after its lease was resumed elsewhere', () => {
     closing.push(() => old.cancel());
     const lease = old instanceof HoldStream ? await old.granted() : await old.lock(name, { ttl });
     const waiting = await rival(name);
-    cable.cut('in');
-    cable.cut('out');
-    const resumed = HoldStream.resume(two.address, lease);
-    closing.push(() => resumed.cancel());
-    expect((await resumed.granted()).fencing_token).toBe(lease.fencing_token);
+    const resumed = await resumeBehind(cable, lease, two.address);
     // The old replica does not know yet.
     await keeps(one, 1);
     expect(old.ended).toBeUndefined();
@@ -129,11 +131,7 @@ describe('the reset of a stream after its lease was resumed elsewhere', () => {
     closing.push(() => old.cancel());
     const lease = await old.granted();
     const waiting = await rival(name);
-    cable.cut('in');
-    cable.cut('out');
-    const resumed = HoldStream.resume(one.address, lease);
-    closing.push(() => resumed.cancel());
-    expect((await resumed.granted()).fencing_token).toBe(lease.fencing_token);
+    const resumed = await resumeBehind(cable, lease, one.address);
     cable.reset();
     await resumed.renewals(1);
     await keeps(one, 1);
