@@ -8,6 +8,7 @@ const NAMES = [
   'unary',
   'session',
   'handoff',
+  'trip',
   'release-on-death',
   'streams',
   'uncontended',

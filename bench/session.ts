@@ -141,12 +141,14 @@ async function rivalsOn(stage: SessionStage, servers: Servers): Promise<Rival[]>
   if (servers.all.length > 3) return polled;
   const etcd = await stage.etcd(['etcd v3lock, leases that last', 'etcd v3lock, a lease each lock']);
   const embedded = await stage.holdfast('the embedded store');
+  const relay = await stage.relay('nodes asked, nothing decided', servers);
   const edge = await stage.edge('locks that answer at once');
   return [
     ...polled,
     // An acquire of ours makes a lease with a ttl of its own, which ends with it: so does the second.
     ...etcd.map((subject, index) => ({ subject, ...(index === 1 ? { target: ETCD } : {}) })),
     { subject: embedded, target: WITHOUT_REDIS },
+    { subject: relay },
     { subject: edge },
   ];
 }

@@ -1,4 +1,7 @@
-/** The edge of the service alone, or with votes but no nodes behind it: what calls of locks cost at the very least. */
+/**
+ * What calls of locks cost at the very least: `edge` is the edge of the service alone, `relay` with URLs has real nodes
+ * behind it and no rules, and otherwise votes are counted and no nodes stand behind them.
+ */
 
 import { formatLeaseId, type Lease, leaseRefOf, leaseValue, newSecret } from '../../src/domain/lease.ts';
 import { silentProbe } from '../../src/domain/probe.ts';
@@ -13,6 +16,8 @@ import { usualWaiting } from '../../test/harness/asking.ts';
 import { serveParent } from './children.ts';
 import { ownCpuMicros } from './cpu.ts';
 import { noopService } from './noop.ts';
+import { relayed } from './relay.ts';
+import { openCluster } from './sides.ts';
 import type { ServerState } from './unary-server.ts';
 
 const TTL_MS = 30_000;
@@ -67,8 +72,17 @@ const granted: Locks = {
   release: async () => ({ kind: 'released', released: true }),
 };
 
+const [how = '', ...urls] = process.argv.slice(2);
+
+async function locksOf(): Promise<Locks> {
+  if (how === 'edge') return granted;
+  if (how === 'relay')
+    return { ...voted, ...relayed((await openCluster(urls, 'relay', silentProbe)).nodes, lease) };
+  return voted;
+}
+
 const edge = await startEdge({
-  locks: process.argv[2] === 'edge' ? granted : voted,
+  locks: await locksOf(),
   settings: { minTtlMs: 1000, maxTtlMs: 2 * TTL_MS, defaultTtlMs: TTL_MS },
   addresses: ['127.0.0.1:0'],
   keepalive: { timeMs: 10_000, timeoutMs: 5000 },

@@ -76,6 +76,12 @@ export class SessionStage {
     return this.#served(name, new Child('floor-server.ts', {}, ['edge']));
   }
 
+  /** The edge and the nodes, and nothing between them. */
+  async relay(name: string, servers: Servers): Promise<Subject> {
+    const urls = servers.all.map(({ tcpUrl }) => tcpUrl);
+    return this.#served(name, new Child('floor-server.ts', {}, ['relay', ...urls]), servers);
+  }
+
   async redlock(name: string, servers: Servers, way: Way): Promise<Subject> {
     const urls = servers.all.map(({ tcpUrl }) => tcpUrl);
     return { name, client: await this.#client(way, urls), othersMicros: () => redisMicros(servers) };

@@ -23,11 +23,14 @@ export interface OurSide {
   stop(): void;
 }
 
-/** A bootstrapped cluster over the first `count` servers; `replace` may put another vote in the package's place. */
-export async function openOurs(servers: Servers, count: number, probe: Probe): Promise<OurSide> {
+export async function openCluster(
+  urls: readonly string[],
+  namespace: string,
+  probe: Probe,
+): Promise<Cluster> {
   const cluster = new Cluster({
-    nodes: servers.all.slice(0, count).map(({ tcpUrl }, index) => ({ id: `bench-${index}`, url: tcpUrl })),
-    namespace: `bench${count}`,
+    nodes: urls.map((url, index) => ({ id: `bench-${index}`, url })),
+    namespace,
     longestTtlMs: LONGEST_TTL_MS,
     nodeTimeoutMs: NODE_TIMEOUT_MS,
     clockSkewMs: 500,
@@ -38,6 +41,13 @@ export async function openOurs(servers: Servers, count: number, probe: Probe): P
   });
   await cluster.start();
   if (!cluster.ready()) throw new Error(`the cluster is not ready: ${JSON.stringify(cluster.status())}`);
+  return cluster;
+}
+
+/** A bootstrapped cluster over the first `count` servers; `probe` hears of all its votes. */
+export async function openOurs(servers: Servers, count: number, probe: Probe): Promise<OurSide> {
+  const urls = servers.all.slice(0, count).map(({ tcpUrl }) => tcpUrl);
+  const cluster = await openCluster(urls, `bench${count}`, probe);
   const quorum = makeQuorum({
     nodes: cluster.nodes,
     clock: systemClock,
