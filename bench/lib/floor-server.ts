@@ -3,7 +3,14 @@
  * behind it and no rules, and otherwise votes are counted and no nodes stand behind them.
  */
 
-import { formatLeaseId, type Lease, leaseRefOf, leaseValue, newSecret } from '../../src/domain/lease.ts';
+import {
+  formatLeaseId,
+  type Lease,
+  leaseNameOf,
+  leaseRefOf,
+  leaseValue,
+  newSecret,
+} from '../../src/domain/lease.ts';
 import { silentProbe } from '../../src/domain/probe.ts';
 import { startEdge } from '../../src/edge/server.ts';
 import { makeLocks } from '../../src/locks/desk.ts';
@@ -68,7 +75,10 @@ function lease({ resources, owner, ttlMs, mode, labels }: AcquireAsk): Lease {
 const granted: Locks = {
   ...voted,
   acquire: async (ask) => lease(ask),
-  hold: async (ask) => ({ kind: 'kept', lease: lease(ask), end: () => {} }),
+  async hold(ask) {
+    const made = lease(ask);
+    return { kind: 'granted', lease: made, kept: { name: leaseNameOf(made), end: () => {} } };
+  },
   release: async () => ({ kind: 'released', released: true }),
 };
 

@@ -32,7 +32,7 @@ export function relayed(
       const card = `{"t":${ttlMs}}`;
       const name = leaseNameOf(lease);
       await relay(nodes, { kind: 'hold', ...name, ttlMs, owner, card, seen: NO_TOKEN }, 'held');
-      return { kind: 'kept', lease, end: () => {} };
+      return { kind: 'granted', lease, kept: { name, end: () => {} } };
     },
     async release({ lease }) {
       await relay(nodes, endOf(lease, 'released', '', false), 'released');

@@ -73,15 +73,21 @@ export function formatLeaseId(name: Pick<LeaseName, 'secret' | 'token' | 'ttlMs'
   return `${body}.${checksum(body)}`;
 }
 
-/** The value in an id that this service has made; cheaper than to parse all of it. */
+/**
+ * The value in an id that this service has made; cheaper than to parse all of it. Joined, because a template would be
+ * kept as pieces, and the id with them.
+ */
 export function leaseValueIn(leaseId: string): string {
   const secretAt = VERSION.length + 1;
   const tokenAt = leaseId.indexOf('.', secretAt) + 1;
-  return `${leaseId.slice(secretAt, tokenAt - 1)}|${leaseId.slice(tokenAt, leaseId.indexOf('.', tokenAt))}`;
+  return [leaseId.slice(secretAt, tokenAt - 1), leaseId.slice(tokenAt, leaseId.indexOf('.', tokenAt))].join(
+    '|',
+  );
 }
 
 /** What its id says of a lease that this service has made. */
-export function leaseNameOf(lease: Lease, value = leaseValueIn(lease.leaseId)): LeaseName {
+export function leaseNameOf(lease: Lease): LeaseName {
+  const value = leaseValueIn(lease.leaseId);
   const { token, ttlMs, resources, leaseRef } = lease;
   return { secret: value.slice(0, value.indexOf('|')), token, ttlMs, resources, value, leaseRef };
 }

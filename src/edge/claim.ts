@@ -1,6 +1,6 @@
 /** An acquire or a resume of a session, and the lease that it becomes. */
-import { type Lease, type LeaseName, leaseNameOf, leaseValueIn } from '../domain/lease.ts';
-import type { Asker, Caller, Kept, KeptNews, Loss, Queued, StreamEnd } from '../locks/locks.ts';
+import { type Lease, type LeaseName, leaseValueIn } from '../domain/lease.ts';
+import type { Asker, Caller, Granted, Kept, KeptNews, Loss, Queued, StreamEnd } from '../locks/locks.ts';
 import type { Clock } from '../std/clock.ts';
 import type { Subject } from './outbox.ts';
 import type { Seq } from './seq-set.ts';
@@ -71,13 +71,13 @@ export class Claim implements Caller, KeptNews, Subject {
 
   /** Of the lease that it has. */
   get name(): LeaseName | undefined {
-    return this.#kept === undefined ? undefined : leaseNameOf(this.#kept.lease, this.value);
+    return this.#kept?.name;
   }
 
-  keep(kept: Kept): void {
+  keep({ lease, kept }: Granted): void {
     this.#state = 'kept';
     this.#kept = kept;
-    this.leaseId = kept.lease.leaseId;
+    this.leaseId = lease.leaseId;
     this.value = leaseValueIn(this.leaseId);
     this.#acts = undefined;
   }

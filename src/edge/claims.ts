@@ -3,7 +3,7 @@ import { status } from '@grpc/grpc-js';
 import { type Lease, type LeaseName, leaseValueIn } from '../domain/lease.ts';
 import { limits } from '../domain/limits.ts';
 import { type Refusal, refuse } from '../domain/refusals.ts';
-import type { Asker, Busy, Kept, Loss, Queued, StreamEnd } from '../locks/locks.ts';
+import type { Asker, Busy, Granted, Loss, Queued, StreamEnd } from '../locks/locks.ts';
 import type { Clock } from '../std/clock.ts';
 import { Claim, type Claimant } from './claim.ts';
 import { decodeAcquire, decodeResume } from './decode.ts';
@@ -168,22 +168,22 @@ export class Claims implements Claimant {
     return claim;
   }
 
-  #answer(claim: Claim, name: 'acquire' | 'resume', answer: Kept | Busy | Refusal): void {
+  #answer(claim: Claim, name: 'acquire' | 'resume', answer: Granted | Busy | Refusal): void {
     const { outbox, unanswered, onUnheard } = this.#session;
     const { seq } = claim;
     unanswered.remove(seq);
     outbox.answered(claim);
-    if (answer.kind === 'kept') claim.keep(answer);
+    if (answer.kind === 'granted') claim.keep(answer);
     else claim.drop();
     // What was taken for this operation, and nobody heard of, may not stay (G4).
-    const isNew = answer.kind === 'kept' && name === 'acquire' && !answer.lease.replayed;
+    const isNew = answer.kind === 'granted' && name === 'acquire' && !answer.lease.replayed;
     if (this.#ended !== undefined) {
       claim.end(isNew ? 'closed' : this.#ended.how, this.#ended.graceMs);
       onUnheard();
     } else if (claim.cancelled) {
       claim.end(isNew ? 'closed' : 'silent', 0);
       outbox.fail(seq, GIVEN_UP);
-    } else if (answer.kind === 'kept') this.#grant(claim, name, answer.lease);
+    } else if (answer.kind === 'granted') this.#grant(claim, name, answer.lease);
     else if (answer.kind === 'refusal') outbox.refuse(seq, within(name, answer));
     else {
       // Of the holders that are left out Inspect can tell.

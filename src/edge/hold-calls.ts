@@ -2,7 +2,17 @@
 import type { handleServerStreamingCall, ServerWritableStream } from '@grpc/grpc-js';
 import type { Lease } from '../domain/lease.ts';
 import type { Refusal } from '../domain/refusals.ts';
-import type { Asker, Busy, Caller, Kept, KeptNews, Loss, Queued, StreamEnd } from '../locks/locks.ts';
+import type {
+  Asker,
+  Busy,
+  Caller,
+  Granted,
+  Kept,
+  KeptNews,
+  Loss,
+  Queued,
+  StreamEnd,
+} from '../locks/locks.ts';
 import { malformed } from './calls.ts';
 import { decodeHold, type HoldAsk } from './decode.ts';
 import { duration, encodeBusy, encodeLease, encodeLost, encodeQueued, encodeYield } from './encode.ts';
@@ -15,23 +25,25 @@ import { refused } from './lock-calls.ts';
 import { MALFORMED } from './protos.ts';
 import { draining, internal, isRefusal, toStatus } from './status.ts';
 import type { Standing, StreamContext } from './streams.ts';
-import { type Writer, Writes } from './writes.ts';
 
 export type HoldCall = ServerWritableStream<HoldRequest__Output, HoldResponse>;
 
 /** In the order in which they are told when several wait for the reader: of each kind the newest. */
 const KINDS = ['queued', 'granted', 'renewed', 'yield_request', 'draining'] as const;
 
-class Holding implements Caller, KeptNews, Standing, Living, Writer {
-  readonly kind = 'hold';
-  /** Empty until callers are authenticated. */
-  readonly principal = '';
+const NOTHING_ASKED = {
+  acquire: null,
+  resume_lease_id: '',
+  grace: null,
+} satisfies Partial<HoldRequest__Output>;
+
+/** One for each stream, of which there may be many thousands: what all have in common is no field. */
+class Holding implements Caller, KeptNews, Standing, Living {
   readonly #context: StreamContext;
   readonly #call: HoldCall;
   readonly #graceMs: number;
   readonly #resumes: boolean;
   readonly #lifeline: Lifeline;
-  readonly #writes: Writes<HoldResponse>;
   /** What waits until the reader has taken the news before it. */
   #news: HoldResponse | undefined;
   #asking = true;
@@ -39,8 +51,10 @@ class Holding implements Caller, KeptNews, Standing, Living, Writer {
   #kept: Kept | undefined;
   /** How the stream ended. */
   #how: StreamEnd | undefined;
-  /** By this message's leaving we see at the next renewal that the reader takes what is written. */
-  #mark = 0;
+  /** A message was written and has not left. */
+  #underWay = false;
+  /** Something has left since the last renewal: the reader takes what is written. */
+  #taken = false;
   #drainEndMs: number | undefined;
   #lostEarly: Loss | undefined;
 
@@ -49,9 +63,17 @@ class Holding implements Caller, KeptNews, Standing, Living, Writer {
     this.#call = call;
     this.#graceMs = ask.graceMs;
     this.#resumes = ask.acquire === undefined;
-    this.#writes = new Writes(call, this);
     this.#lifeline = new Lifeline(call, context, this);
     context.streams.add(this);
+  }
+
+  get kind(): 'hold' {
+    return 'hold';
+  }
+
+  /** Empty until callers are authenticated. */
+  get principal(): string {
+    return '';
   }
 
   async run({ acquire, resume }: HoldAsk): Promise<void> {
@@ -77,10 +99,6 @@ class Holding implements Caller, KeptNews, Standing, Living, Writer {
     return this.#lifeline.whenGone(act);
   }
 
-  onLeft(): void {
-    this.#tell();
-  }
-
   onEnded(how: StreamEnd): void {
     this.#settle(how);
   }
@@ -91,11 +109,11 @@ class Holding implements Caller, KeptNews, Standing, Living, Writer {
 
   renewed(lease: Lease): void {
     if (!this.#granted || this.#lifeline.over) return;
-    if (this.#writes.stuck(this.#mark)) {
+    if (!this.#taken) {
       this.#stall();
       return;
     }
-    this.#mark = this.#writes.mark();
+    this.#taken = false;
     this.#put('renewed', () => encodeLease(lease));
   }
 
@@ -125,23 +143,23 @@ class Holding implements Caller, KeptNews, Standing, Living, Writer {
     if (!this.#lifeline.over) this.#refuse(refusal, 'drained');
   }
 
-  #take(answer: Kept | Busy | Refusal): void {
-    if (answer.kind === 'kept') this.#kept = answer;
-    if (this.#lifeline.over) this.#settle('closed', answer.kind === 'kept' && this.#isNew(answer));
-    else if (answer.kind === 'kept') this.#grant(answer);
+  #take(answer: Granted | Busy | Refusal): void {
+    if (answer.kind === 'granted') this.#kept = answer.kept;
+    if (this.#lifeline.over) this.#settle('closed', answer.kind === 'granted' && this.#isNew(answer));
+    else if (answer.kind === 'granted') this.#grant(answer);
     else if (answer.kind === 'busy') this.#last({ busy: encodeBusy(answer) });
     else this.#refuse(this.#resumes ? answer : within('acquire', answer));
   }
 
   /** Taken for this stream: nobody else knows of it. */
-  #isNew({ lease }: Kept): boolean {
+  #isNew({ lease }: Granted): boolean {
     return !this.#resumes && !lease.replayed;
   }
 
-  #grant({ lease }: Kept): void {
+  #grant({ lease }: Granted): void {
     this.#granted = true;
     if (this.#news !== undefined) this.#news.queued = null;
-    this.#mark = this.#writes.mark();
+    this.#taken = false;
     this.#put('granted', () => encodeLease(lease));
     if (this.#drainEndMs !== undefined) this.#drain();
     if (this.#lostEarly !== undefined) this.lost(this.#lostEarly);
@@ -164,24 +182,35 @@ class Holding implements Caller, KeptNews, Standing, Living, Writer {
 
   /** One message at a time: what happens while the reader is slow replaces what it has not seen. */
   #tell(): void {
-    if (this.#news === undefined || this.#lifeline.over || this.#writes.underWay > 0) return;
+    if (this.#news === undefined || this.#lifeline.over || this.#underWay) return;
     for (const kind of KINDS) {
       const message = this.#news[kind];
       if (!message || (kind !== 'queued' && !this.#granted)) continue;
       this.#news[kind] = null;
-      this.#writes.write({ [kind]: message });
+      this.#write({ [kind]: message });
       return;
     }
     // Of thousands of idle streams none shall keep an empty list.
     if (this.#granted) this.#news = undefined;
   }
 
+  #write(message: HoldResponse): void {
+    this.#underWay = true;
+    this.#call.write(message, (error?: Error | null) => {
+      // With an error the stream is over, which others tell.
+      if (error) return;
+      this.#underWay = false;
+      this.#taken = true;
+      this.#tell();
+    });
+  }
+
   /** Tells how it ends, and ends well. */
   #last(message: HoldResponse): void {
     const granted = this.#news?.granted;
     const how = this.#lifeline.finish('closed');
-    if (granted) this.#writes.write({ granted });
-    this.#writes.write(message);
+    if (granted) this.#write({ granted });
+    this.#write(message);
     this.#call.end();
     this.#settle(how);
   }
@@ -233,7 +262,7 @@ function begin(context: StreamContext, call: HoldCall): Refusal | undefined {
   const ask = decodeHold(call.request, context.settings);
   if (isRefusal(ask)) return ask;
   // grpc-js keeps the request for as long as the stream lives.
-  (call as { request: unknown }).request = undefined;
+  Object.assign(call.request, NOTHING_ASKED);
   void new Holding(context, call, ask).run(ask);
   return undefined;
 }

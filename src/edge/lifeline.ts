@@ -9,8 +9,8 @@ import { resetCall } from './interceptor.ts';
 export interface LivingCall {
   getDeadline(): Date | number;
   getPeer(): string;
-  on(event: 'cancelled' | 'close' | 'error', act: () => void): unknown;
-  off(event: 'cancelled' | 'close' | 'error', act: () => void): unknown;
+  on(event: 'cancelled' | 'close', act: () => void): unknown;
+  off(event: 'cancelled' | 'close', act: () => void): unknown;
   destroy(): unknown;
 }
 
@@ -20,8 +20,11 @@ export interface LifelineContext {
   readonly connections: { of(peer: string): Connection | undefined };
 }
 
-/** `close` comes always, but may come late; `cancelled` comes after every end, ours included. */
-const ENDINGS = ['cancelled', 'close', 'error'] as const;
+/**
+ * `close` comes always, but may come late; `cancelled` comes after every end, ours included. `error` need not be heard:
+ * one of the stream itself brings `close` with it, and of one of ours grpc-js makes a status, which brings `cancelled`.
+ */
+const ENDINGS = ['cancelled', 'close'] as const;
 
 export interface Living {
   /** The stream is over, and we did not end it. Called once. */
@@ -32,24 +35,25 @@ export interface Living {
 export class Lifeline implements Cuttable {
   readonly deadline: Deadline;
   readonly #call: LivingCall;
-  readonly #clock: Clock;
-  readonly #flights: Flights;
+  readonly #context: LifelineContext;
   readonly #connection: Connection | undefined;
   readonly #stream: Living;
   #acts: Set<() => void> | undefined;
   #timer: Timer | undefined;
   #over = false;
   #drained = false;
+  /** Bound, as an arrow function would keep a scope as well. */
+  readonly #onEnding: () => void;
 
   constructor(call: LivingCall, context: LifelineContext, stream: Living) {
     this.#call = call;
-    this.#clock = context.clock;
-    this.#flights = context.flights;
+    this.#context = context;
     // Now: a call that is over has no peer any more.
     this.#connection = context.connections.of(call.getPeer());
     this.#stream = stream;
     this.deadline = Deadline.of(call, context.clock);
-    for (const ending of ENDINGS) call.on(ending, this.#leave);
+    this.#onEnding = this.#leave.bind(this);
+    for (const ending of ENDINGS) call.on(ending, this.#onEnding);
     context.flights.whenCut(this);
     this.#arm();
   }
@@ -60,14 +64,14 @@ export class Lifeline implements Cuttable {
 
   /** Nobody listens any more for what is granted. */
   gone(): boolean {
-    return this.#over || this.#flights.cutOff || this.deadline.passed();
+    return this.#over || this.#context.flights.cutOff || this.deadline.passed();
   }
 
   /** Calls `act` once when it is over, whatever ended it; the result takes that back. */
   whenGone(act: () => void): () => void {
     if (this.gone()) {
       // By a timer: the asker does not have the way back yet.
-      const timer = this.#clock.after(0, act);
+      const timer = this.#context.clock.after(0, act);
       return () => timer.cancel();
     }
     this.#acts ??= new Set();
@@ -98,17 +102,17 @@ export class Lifeline implements Cuttable {
     this.#leave();
   }
 
-  readonly #leave = (): void => {
+  #leave(): void {
     if (this.#over) return;
     const how = this.#how();
     this.#stop();
     this.#stream.onEnded(how);
     // After a deadline grpc-js ends the call, but may not say so while the reader takes nothing.
     this.#call.destroy();
-  };
+  }
 
   #how(): StreamEnd {
-    if (this.#drained || this.#flights.cutOff) return 'drained';
+    if (this.#drained || this.#context.flights.cutOff) return 'drained';
     if (this.deadline.passed()) return 'closed';
     // Of a connection that nobody knows, nobody can say that its client is gone.
     return this.#connection?.endOf() ?? 'silent';
@@ -122,8 +126,8 @@ export class Lifeline implements Cuttable {
     if (this.#over) return;
     this.#over = true;
     this.#timer?.cancel();
-    this.#flights.forget(this);
-    for (const ending of ENDINGS) this.#call.off(ending, this.#leave);
+    this.#context.flights.forget(this);
+    for (const ending of ENDINGS) this.#call.off(ending, this.#onEnding);
     const acts = this.#acts;
     this.#acts = undefined;
     for (const act of acts ?? []) act();

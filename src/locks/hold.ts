@@ -23,7 +23,7 @@
  * over, and then the lease is lost. What its stream was told can only be shorter than what the nodes keep, so nobody
  * else has it before.
  */
-import { type Lease, leaseNameOf } from '../domain/lease.ts';
+import { formatLeaseId, type Lease, type LeaseName, splitValue } from '../domain/lease.ts';
 import { type LostWhy, type Refusal, refuse } from '../domain/refusals.ts';
 import type { Token } from '../domain/token.ts';
 import type { Quorum } from '../quorum/quorum.ts';
@@ -78,12 +78,17 @@ const TAKEN_OVER = 'another stream, or a repeat of its request, has taken the le
 const CLOSED = 'the stream was closed';
 
 export class Hold implements Kept, Due {
-  readonly kind = 'kept';
   readonly value: string;
+  readonly leaseRef: string;
   slot: Slot | undefined;
   readonly #keeping: Keeping;
   readonly #binding: number;
   readonly #news: KeptNews;
+  /** Of the lease only what no renewal's answer tells: there may be many thousands. */
+  readonly #resources: readonly string[];
+  readonly #ttlMs: number;
+  readonly #acquireTimeMs: number;
+  readonly #replayed: boolean;
   readonly #keptMs: number;
   /**
    * What lies between the expiry times that its stream is told and our monotonic clock. Taken as if what was promised
@@ -93,7 +98,6 @@ export class Hold implements Kept, Due {
   readonly #epochMs: number;
   /** When the last promise ends, by our monotonic clock. */
   #untilMs: number;
-  #lease: Lease;
   #state: HoldState = 'resting';
   #checkAgain = false;
   /** Owners who have asked it to yield. */
@@ -104,8 +108,13 @@ export class Hold implements Kept, Due {
   constructor(keeping: Keeping, { lease, value, promisedMs }: Taken, binding: number, news: KeptNews) {
     const { clock } = keeping.quorum;
     this.#keeping = keeping;
-    this.#lease = lease;
     this.value = value;
+    // Copies: a piece of a text keeps all of it, and what a request was read into has room for more names.
+    this.leaseRef = Buffer.from(lease.leaseRef, 'latin1').toString('latin1');
+    this.#resources = [...lease.resources];
+    this.#ttlMs = lease.ttlMs;
+    this.#acquireTimeMs = lease.acquireTimeMs;
+    this.#replayed = lease.replayed;
     this.#binding = binding;
     this.#news = news;
     this.#keptMs = clock.monotonicMs();
@@ -114,8 +123,9 @@ export class Hold implements Kept, Due {
     this.#rest();
   }
 
-  get lease(): Lease {
-    return this.#lease;
+  get name(): LeaseName {
+    const { value, leaseRef } = this;
+    return { ...splitValue(value), ttlMs: this.#ttlMs, resources: this.#resources, value, leaseRef };
   }
 
   get heldMs(): number {
@@ -174,7 +184,8 @@ export class Hold implements Kept, Due {
     const { quorum } = this.#keeping;
     const startedMs = quorum.clock.monotonicMs();
     this.#checkAgain = false;
-    const answer = await heartbeat(quorum, this.#renewal(), this.#lease.leaseId).catch((cause: unknown) => {
+    const renewal = this.#renewal();
+    const answer = await heartbeat(quorum, renewal, formatLeaseId(renewal.lease)).catch((cause: unknown) => {
       this.#keeping.onDefect(cause);
       return DEFECT;
     });
@@ -187,14 +198,13 @@ export class Hold implements Kept, Due {
   #extend(extension: Extension, startedMs: number): void {
     this.#untilMs = startedMs + extension.promisedMs;
     const expireTimeMs = this.#epochMs + this.#untilMs;
-    // All else is as it was; of the texts there shall be one copy.
-    this.#lease = { ...this.#lease, expireTimeMs };
+    const asGranted = { acquireTimeMs: this.#acquireTimeMs, replayed: this.#replayed };
     this.#become('resting');
     if (this.#checkAgain) this.check();
     else this.#rest();
-    this.#news.renewed(this.#lease);
+    this.#news.renewed({ ...extension.lease, ...asGranted, expireTimeMs });
     if (extension.waited) {
-      this.#lookForAsker(extension.priority).catch((cause: unknown) => this.#keeping.onDefect(cause));
+      this.#lookForAsker(extension).catch((cause: unknown) => this.#keeping.onDefect(cause));
     }
   }
 
@@ -207,14 +217,14 @@ export class Hold implements Kept, Due {
       this.#release('it could not be renewed in time');
     } else {
       this.#become('resting');
-      const againMs = Math.min(TRY_MS_MAX, this.#lease.ttlMs / TRIES, Math.max(1, this.#leftMs));
+      const againMs = Math.min(TRY_MS_MAX, this.#ttlMs / TRIES, Math.max(1, this.#leftMs));
       this.#keeping.rota.put(this, againMs);
     }
   }
 
-  async #lookForAsker(priority: number): Promise<void> {
+  async #lookForAsker({ lease, priority }: Extension): Promise<void> {
     const { quorum, yieldAfterMs: afterMs } = this.#keeping;
-    const asker = await askerFor(quorum, this.#lease, { priority, afterMs, named: this.#askers });
+    const asker = await askerFor(quorum, lease, { priority, afterMs, named: this.#askers });
     if (asker === undefined || !this.#tells || this.#askers?.has(asker.owner) === true) return;
     this.#askers ??= new Set();
     this.#askers.add(asker.owner);
@@ -223,7 +233,7 @@ export class Hold implements Kept, Due {
 
   #renewal(): Renewal {
     return {
-      lease: leaseNameOf(this.#lease, this.value),
+      lease: this.name,
       progress: '',
       binding: this.#binding,
       isOver: () => this.#state === 'over',
@@ -232,7 +242,7 @@ export class Hold implements Kept, Due {
 
   #rest(): void {
     const { random, rota } = this.#keeping;
-    rota.put(this, this.#lease.ttlMs * (EARLIEST + SPREAD * random.fraction()));
+    rota.put(this, this.#ttlMs * (EARLIEST + SPREAD * random.fraction()));
   }
 
   #linger(graceMs: number): void {
@@ -240,7 +250,7 @@ export class Hold implements Kept, Due {
     const { quorum, pace } = this.#keeping;
     if (this.#leftMs < graceMs) {
       const ask = { ...this.#renewal(), ttlMs: graceMs };
-      pace.run(() => heartbeat(quorum, ask, this.#lease.leaseId));
+      pace.run(() => heartbeat(quorum, ask, formatLeaseId(ask.lease)));
     }
     this.#grace = quorum.clock.after(graceMs, () => {
       this.#become('over');
@@ -250,7 +260,7 @@ export class Hold implements Kept, Due {
 
   #release(reason: string): void {
     const { quorum, pace, handOver } = this.#keeping;
-    const lease = leaseNameOf(this.#lease, this.value);
+    const lease = this.name;
     pace.run(() => {
       const released = release(quorum, { lease, reason }, this.#binding);
       handOver(lease.resources, lease.token);
@@ -265,7 +275,7 @@ export class Hold implements Kept, Due {
   }
 
   #tell(reason: LostWhy, detail: string, more: Pick<Loss, 'takenOver'> = {}): void {
-    const { leaseRef, token } = this.#lease;
+    const { leaseRef, token } = this.name;
     this.#news.lost({ reason, leaseRef, token, detail, ...more });
   }
 

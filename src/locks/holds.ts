@@ -11,7 +11,7 @@ import { callerGone } from './attempt.ts';
 import { heartbeat } from './heartbeat.ts';
 import { Hold, type Keeping } from './hold.ts';
 import type { Line } from './line.ts';
-import type { Caller, Kept, KeptNews } from './locks.ts';
+import type { Caller, Granted, KeptNews } from './locks.ts';
 import { defectNotice, Pace } from './pace.ts';
 import { giveBack } from './release.ts';
 import { Rota } from './rota.ts';
@@ -65,7 +65,7 @@ export class Holds {
   }
 
   /** Keeps what an Acquire was granted; what nobody heard of is given back. */
-  async take(lease: Lease, caller: Caller, news: KeptNews): Promise<Kept | Refusal> {
+  async take(lease: Lease, caller: Caller, news: KeptNews): Promise<Granted | Refusal> {
     if (!lease.replayed && !caller.gone()) return this.#keep(lease, leftMs(lease.ttlMs, 0), 0, news);
     const name = leaseNameOf(lease);
     if (lease.replayed) return this.resume(name, news, true);
@@ -78,7 +78,7 @@ export class Holds {
    * several at once one has a majority; the others try again with a higher one. By how much higher is left to chance: a
    * node that lost its copy has forgotten to whom it gave which.
    */
-  async resume(name: LeaseName, news: KeptNews, replayed = false): Promise<Kept | Refusal> {
+  async resume(name: LeaseName, news: KeptNews, replayed = false): Promise<Granted | Refusal> {
     const { quorum } = this.#keeping;
     const leaseId = formatLeaseId(name);
     let binding = this.#above(0);
@@ -105,13 +105,13 @@ export class Holds {
     return this.#held.get(value)?.letGo();
   }
 
-  #keep(lease: Lease, promisedMs: number, binding: number, news: KeptNews): Kept {
+  #keep(lease: Lease, promisedMs: number, binding: number, news: KeptNews): Granted {
     const value = leaseValueIn(lease.leaseId);
     this.#held.get(value)?.supersede();
     const hold = new Hold(this.#keeping, { lease, value, promisedMs }, binding, news);
     this.#held.set(value, hold);
     this.#probe.kept(this.#held.size);
-    return hold;
+    return { kind: 'granted', lease, kept: hold };
   }
 
   #forget(hold: Hold): void {
@@ -122,6 +122,6 @@ export class Holds {
 
   /** Rare, so a walk through all of them is cheaper than a second map. */
   #forced(leaseRef: string): void {
-    for (const hold of this.#held.values()) if (hold.lease.leaseRef === leaseRef) hold.check();
+    for (const hold of this.#held.values()) if (hold.leaseRef === leaseRef) hold.check();
   }
 }

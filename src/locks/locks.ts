@@ -107,12 +107,18 @@ export interface KeptNews {
 }
 
 /**
- * A lease that a stream keeps: renewed until `end`. On one stream the `expireTimeMs` of the grant and of its renewals
- * are counted on one monotonic clock, so that their differences are true whatever the wall clock does.
+ * A lease as a stream is given it, and what the stream keeps of it. On one stream the `expireTimeMs` of the grant and
+ * of its renewals are counted on one monotonic clock, so that their differences are true whatever the wall clock does.
  */
-export interface Kept {
-  readonly kind: 'kept';
+export interface Granted {
+  readonly kind: 'granted';
   readonly lease: Lease;
+  readonly kept: Kept;
+}
+
+/** A lease that a stream keeps: renewed until `end`. */
+export interface Kept {
+  readonly name: LeaseName;
   /** Once; `graceMs` matters to `closed` only. A lease that another stream has resumed is left alone. */
   end(how: StreamEnd, graceMs: number): void;
 }
@@ -225,9 +231,9 @@ export interface Watcher {
 export interface Locks {
   acquire(ask: AcquireAsk, caller: Caller): Promise<Lease | Busy | Refusal>;
   /** As `acquire`, and keeps what it grants, also when a repeated request meets its lease again. */
-  hold(ask: AcquireAsk, caller: Caller, news: KeptNews): Promise<Kept | Busy | Refusal>;
+  hold(ask: AcquireAsk, caller: Caller, news: KeptNews): Promise<Granted | Busy | Refusal>;
   /** Takes a lease over from whatever stream kept it: same lease, same token; that stream's end no longer touches it. */
-  resume(lease: LeaseName, news: KeptNews): Promise<Kept | Refusal>;
+  resume(lease: LeaseName, news: KeptNews): Promise<Granted | Refusal>;
   heartbeat(ask: HeartbeatAsk): Promise<Renewed | Refusal>;
   release(ask: ReleaseAsk): Promise<{ readonly kind: 'released'; readonly released: boolean } | Refusal>;
   /**

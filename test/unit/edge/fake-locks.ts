@@ -1,10 +1,11 @@
 /** Locks that do as the test says: they grant everything, and each method may be replaced. */
-import { formatLeaseId, type Lease, type LeaseName } from '../../../src/domain/lease.ts';
+import { formatLeaseId, type Lease, type LeaseName, leaseNameOf } from '../../../src/domain/lease.ts';
 import type {
   AcquireAsk,
   Asker,
   Busy,
   Caller,
+  Granted,
   HolderView,
   Kept,
   KeptNews,
@@ -33,8 +34,8 @@ export const holder: HolderView = {
 };
 
 /** A lease that a stream keeps, as the locks see it. */
-export class FakeKept implements Kept {
-  readonly kind = 'kept';
+export class FakeKept implements Granted, Kept {
+  readonly kind = 'granted';
   readonly lease: Lease;
   readonly news: KeptNews;
   /** How the stream ended it, each time it said so: `closed 0`. */
@@ -43,6 +44,14 @@ export class FakeKept implements Kept {
   constructor(lease: Lease, news: KeptNews) {
     this.lease = lease;
     this.news = news;
+  }
+
+  get kept(): Kept {
+    return this;
+  }
+
+  get name(): LeaseName {
+    return leaseNameOf(this.lease);
   }
 
   end(how: StreamEnd, graceMs: number): void {

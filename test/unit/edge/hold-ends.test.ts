@@ -22,10 +22,10 @@ describe('the end of a Hold', () => {
     expect(scene.leftovers(stream)).toEqual(NOTHING);
   });
 
-  test.each(['close', 'error'])('told by %s alone', async (event) => {
+  test.each(['close', 'cancelled'])('told by %s alone', async (event) => {
     const scene = new HoldScene();
     const { stream, kept } = await scene.held();
-    stream.emit(event, { code: 13, details: '' });
+    stream.emit(event);
     expect(kept.ends).toEqual(['closed 0']);
   });
 

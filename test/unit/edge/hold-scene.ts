@@ -1,6 +1,6 @@
 /** A Hold over locks and a call that the test plays. */
 import { holdHandler } from '../../../src/edge/hold-calls.ts';
-import type { Busy, Kept } from '../../../src/locks/locks.ts';
+import type { Busy, Granted } from '../../../src/locks/locks.ts';
 import type { FakeKept } from './fake-locks.ts';
 import { contract, FakeStream, received, StreamScene, turn } from './stream-scene.ts';
 
@@ -32,11 +32,11 @@ export class HoldScene extends StreamScene {
   /** Waiting; the result answers it. */
   waiting(request: object = { acquire }): {
     stream: FakeStream;
-    answer: (answer: Kept | Busy) => Promise<void>;
+    answer: (answer: Granted | Busy) => Promise<void>;
   } {
-    const { promise, resolve } = Promise.withResolvers<Kept | Busy>();
+    const { promise, resolve } = Promise.withResolvers<Granted | Busy>();
     this.locks.onHold = () => promise;
-    this.locks.onResume = () => promise as Promise<Kept>;
+    this.locks.onResume = () => promise as Promise<Granted>;
     const stream = this.open(request);
     return {
       stream,

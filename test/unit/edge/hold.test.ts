@@ -32,6 +32,15 @@ describe('what a Hold tells', () => {
     expect(kept.ends).toEqual([]);
   });
 
+  test('and lets go of what it was asked, which grpc-js would keep with the stream', async () => {
+    const scene = new HoldScene();
+    const { stream, kept } = await scene.held();
+    expect(stream.request).toMatchObject({ acquire: null, resume_lease_id: '' });
+    const resumed = await scene.held({ resume_lease_id: kept.lease.leaseId });
+    expect(resumed.stream.request).toMatchObject({ acquire: null, resume_lease_id: '' });
+    expect(events(resumed.stream)).toEqual(['granted']);
+  });
+
   test('where it stands in line, and then that the lock is busy, with which it ends well', async () => {
     const scene = new HoldScene();
     const { stream, answer } = scene.waiting();
@@ -217,5 +226,17 @@ describe('a reader that is slow', () => {
     const kept = scene.locks.kept[0]!;
     kept.news.renewed(kept.lease);
     expect(kept.ends).toEqual(['silent 0']);
+  });
+
+  test('is one that has taken its place in line, and not the grant', async () => {
+    const scene = new HoldScene();
+    const { stream, answer } = scene.waiting();
+    scene.locks.holds[0]!.caller.queued?.(queued(1));
+    await turn();
+    stream.takes = false;
+    const kept = scene.grant();
+    await answer(kept);
+    kept.news.renewed(kept.lease);
+    expect([kept.ends, events(stream)]).toEqual([['silent 0'], ['queued', 'granted']]);
   });
 });

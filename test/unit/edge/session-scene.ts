@@ -1,7 +1,7 @@
 /** A session over locks and a call that the test plays: what is asked, and what its client reads. */
 import type { SessionOp } from '../../../src/edge/gen/holdfast/v1/SessionOp.ts';
 import { sessionHandler } from '../../../src/edge/session-calls.ts';
-import type { Busy, Kept } from '../../../src/locks/locks.ts';
+import type { Busy, Granted } from '../../../src/locks/locks.ts';
 import type { FakeKept } from './fake-locks.ts';
 import { contract, FakeStream, received, StreamScene, turn } from './stream-scene.ts';
 
@@ -49,10 +49,10 @@ export class SessionScene extends StreamScene {
   }
 
   /** From now on acquires and resumes wait for the result to answer them, in their order. */
-  waits(): { answer: (answer: Kept | Busy | Error) => Promise<void> } {
-    const waiting: PromiseWithResolvers<Kept | Busy>[] = [];
+  waits(): { answer: (answer: Granted | Busy | Error) => Promise<void> } {
+    const waiting: PromiseWithResolvers<Granted | Busy>[] = [];
     const wait = (): Promise<never> => {
-      const one = Promise.withResolvers<Kept | Busy>();
+      const one = Promise.withResolvers<Granted | Busy>();
       waiting.push(one);
       return one.promise as Promise<never>;
     };

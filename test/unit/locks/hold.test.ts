@@ -23,6 +23,28 @@ describe('while the stream lives', () => {
     expect(heard.renewals.length).toBeLessThanOrEqual(80);
   });
 
+  test('a renewal tells what the grant has told, and when it now expires', async () => {
+    const world = await World.of();
+    const replica = world.replica('a');
+    // A grant counts microseconds, a card on a node milliseconds.
+    replica.clock.stepWall(123);
+    const several = {
+      resources: ['two', 'one', 'three'],
+      any: 2,
+      mode: 'shared',
+      labels: { job: 'é' },
+    } as const;
+    for (const changes of [{}, several]) {
+      const ask = { ...changes, requestId: `of ${Object.keys(changes).length}` };
+      const { kept, heard } = await hold(replica, ask);
+      await world.pass(TTL_MS, 100);
+      expect(heard.renewals[0]).toEqual({ ...kept.lease, expireTimeMs: expect.any(Number) });
+      const again = await hold(replica, ask);
+      await world.pass(TTL_MS, 100);
+      expect(again.heard.renewals[0]).toMatchObject({ leaseId: kept.lease.leaseId, replayed: true });
+    }
+  });
+
   test('what it is told lags behind what the nodes keep, and its times do not follow the wall clock', async () => {
     const world = await World.of();
     const replica = world.replica('a');

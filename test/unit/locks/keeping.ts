@@ -6,6 +6,7 @@ import type {
   Asker,
   Busy,
   Caller,
+  Granted,
   Kept,
   KeptNews,
   Loss,
@@ -33,7 +34,7 @@ export class Heard implements KeptNews {
 }
 
 export interface Held {
-  readonly kept: Kept;
+  readonly kept: Kept & Pick<Granted, 'lease'>;
   readonly heard: Heard;
 }
 
@@ -73,7 +74,8 @@ export class Listener implements Caller {
   }
 }
 
-function keptIn(answer: Kept | Busy | Refusal): Kept {
-  if (answer.kind !== 'kept') throw new Error(`not kept: ${JSON.stringify(answer)}`);
-  return answer;
+function keptIn(answer: Granted | Busy | Refusal): Held['kept'] {
+  if (answer.kind !== 'granted') throw new Error(`not granted: ${JSON.stringify(answer)}`);
+  const { lease, kept } = answer;
+  return { lease, name: kept.name, end: (how, graceMs) => kept.end(how, graceMs) };
 }
