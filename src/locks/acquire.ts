@@ -47,6 +47,8 @@ class Acquisition {
   readonly #caller: Caller;
   readonly #attempts: Attempts;
   readonly #startedMs: number;
+  /** By leaseRef: what was asked for before there was a place. Its undo may still be on its way. */
+  readonly #asked: string[] = [];
   #splits = 0;
 
   constructor({ quorum, random, line, probe }: Counter, ask: AcquireAsk, caller: Caller) {
@@ -107,6 +109,7 @@ class Acquisition {
     const queued = caller.queued === undefined ? undefined : caller.queued.bind(caller);
     const waiter = this.#line.enter(place, agoMs, repeatable, queued);
     if ('kind' in waiter) return waiter;
+    for (const leaseRef of this.#asked) waiter.attempts.add(leaseRef);
     const timer =
       waitMs === Infinity
         ? undefined
@@ -156,9 +159,10 @@ class Acquisition {
 
   /** Without a place, as somebody who does not wait. */
   async #asking(resources: readonly string[]): Promise<Outcome> {
-    let outcome = await this.#attempts.attempt({ resources });
+    const manner = { resources, onPropose: (leaseRef: string) => this.#asked.push(leaseRef) };
+    let outcome = await this.#attempts.attempt(manner);
     for (let tried = 1; outcome.kind === 'again' && tried < limits.attempts; tried += 1) {
-      outcome = await this.#attempts.attempt({ resources });
+      outcome = await this.#attempts.attempt(manner);
     }
     return outcome;
   }

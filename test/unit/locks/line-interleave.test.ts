@@ -6,6 +6,7 @@ import { conflict } from '../../../src/domain/lease.ts';
 import type { Rules } from '../../../src/nodes/memory-record.ts';
 import { majorityOf } from '../../../src/quorum/ballot.ts';
 import { Leaver, usualWaiting } from '../../harness/asking.ts';
+import { ASKED_BEFORE_IT_WAITED } from './walks.ts';
 import { type Message, quiet, type Replica, World } from './world.ts';
 
 const RUNS = 200;
@@ -276,4 +277,19 @@ test.each([
     expect(String(found.errorInstance)).toMatch(flaw);
   },
   60_000,
+);
+
+test.each([2, 3])(
+  'a vote that is still being undone is no hold of a waiter, at %i replicas',
+  async (replicas) => {
+    const wanted: readonly Wish[] = [
+      { at: 2, priority: 0, mode: 'shared', any: 1, resources: [...NAMES] },
+      { at: 1, priority: 0, mode: 'exclusive', any: 1, resources: [...NAMES] },
+      { at: 1, priority: 0, mode: 'exclusive', any: 0, resources: ['r'] },
+      { at: 0, priority: 0, mode: 'shared', any: 0, resources: ['r'] },
+    ];
+    const run = await play(replicas, wanted, ASKED_BEFORE_IT_WAITED);
+    await run.heal();
+    expect(run.visits.filter(({ outcome }) => outcome === 'granted').length).toBeGreaterThan(2);
+  },
 );
