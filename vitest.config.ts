@@ -5,12 +5,26 @@ export default defineConfig({
   test: {
     projects: [
       {
-        test: { name: 'fast', include: ['test/unit/**/*.test.ts', 'test/tidy/**/*.test.ts'], pool: 'forks' },
+        test: {
+          name: 'fast',
+          include: [
+            'test/unit/**/*.test.ts',
+            'test/tidy/**/*.test.ts',
+            'clients/typescript/test/unit/**/*.test.ts',
+          ],
+          pool: 'forks',
+        },
       },
       {
         test: {
           name: 'real',
-          include: ['test/contract/**/*.test.ts', 'test/integration/**/*.test.ts', 'test/fault/**/*.test.ts'],
+          include: [
+            'test/contract/**/*.test.ts',
+            'test/integration/**/*.test.ts',
+            'test/fault/**/*.test.ts',
+            'test/conformance/**/*.test.ts',
+            'clients/typescript/test/real/**/*.test.ts',
+          ],
           pool: 'forks',
           testTimeout: 60_000,
           hookTimeout: 60_000,

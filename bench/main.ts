@@ -7,6 +7,7 @@ const NAMES = [
   'quorum',
   'unary',
   'session',
+  'clients',
   'handoff',
   'trip',
   'release-on-death',

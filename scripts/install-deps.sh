@@ -32,3 +32,6 @@ if [ ! -x node_modules/node/bin/node ]; then
   echo "npm left out the pinned Node: its install script did not run (is ignore-scripts set?)" >&2
   exit 1
 fi
+
+echo "Building @holdfast/client ..."
+scripts/build-client.sh

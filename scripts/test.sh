@@ -10,6 +10,9 @@ trap 'rm -rf "$report"' EXIT
 checks=0
 scripts/check.sh || checks=$?
 
+# Examples and users import it by its name, built.
+scripts/build-client.sh
+
 tests=0
 # The results as JSON besides, so that the end of a long log can name each failure again.
 PATH=$PWD/node_modules/.bin:$PATH vitest run \

@@ -1,4 +1,5 @@
 /** One process of callers that make pairs of acquire and release: over a Session, by the redlock package, or at etcd. */
+import { Holdfast } from '../../clients/typescript/src/index.ts';
 import { serveParent } from './children.ts';
 import { connectEtcd } from './etcd-calls.ts';
 import { openEtcd } from './handoff-grpc.ts';
@@ -7,7 +8,7 @@ import { counted, type Pair, timed } from './load.ts';
 import { openTheirs } from './sides.ts';
 import type { Slice } from './stats.ts';
 
-export type Way = 'session' | 'redlock' | 'redlock-pipelined' | 'etcd' | 'etcd-leases';
+export type Way = 'session' | 'client' | 'redlock' | 'redlock-pipelined' | 'etcd' | 'etcd-leases';
 
 /** For so long, or so many pairs each. */
 export type Task = { readonly inFlight: number } & (
@@ -35,6 +36,17 @@ async function sessionPair(session: LightSession): Promise<Pair> {
   };
 }
 
+/** The client as everybody uses it: no other option, and no owner of its own making. */
+async function clientPair(): Promise<Pair> {
+  const holdfast = new Holdfast({ addresses, ttl: `${TTL_S}s` });
+  await holdfast.status();
+  return async (loop) => {
+    const resource = `bench/client/${loop}`;
+    const lease = await holdfast.acquire(resource);
+    if (!(await lease.release())) throw new Error(`${resource} was not released`);
+  };
+}
+
 async function etcdPair(): Promise<Pair> {
   const owners = Array.from({ length: MOST_LOOPS }, (_, loop) => `bench/session/${loop}`);
   const takers = await openEtcd(addresses, owners);
@@ -59,6 +71,7 @@ async function open(): Promise<{ readonly pair: Pair; readonly session?: LightSe
     const session = new LightSession(addresses[0]!);
     return { pair: await sessionPair(session), session };
   }
+  if (way === 'client') return { pair: await clientPair() };
   if (way === 'etcd') return { pair: await etcdPair() };
   if (way === 'etcd-leases') return { pair: await etcdLeasePair() };
   return openTheirs(addresses, way === 'redlock-pipelined');

@@ -82,6 +82,12 @@ export class SessionStage {
     return this.#served(name, new Child('floor-server.ts', {}, ['relay', ...urls]), servers);
   }
 
+  /** One more client of a server, of another kind. */
+  async besides({ server, othersMicros }: Subject, name: string, way: Way): Promise<Subject> {
+    const { address } = await server!.ask({});
+    return { name, client: await this.#client(way, [address]), server: server!, othersMicros };
+  }
+
   async redlock(name: string, servers: Servers, way: Way): Promise<Subject> {
     const urls = servers.all.map(({ tcpUrl }) => tcpUrl);
     return { name, client: await this.#client(way, urls), othersMicros: () => redisMicros(servers) };

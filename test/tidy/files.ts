@@ -17,7 +17,8 @@ const IGNORED = new Set([
   'results',
   '.pytest_cache',
 ]);
-const GENERATED = /^src\/edge\/gen\/|(^|\/)(package-lock\.json|[^/]*_pb2(_grpc)?\.pyi?)$/;
+const GENERATED =
+  /^src\/edge\/gen\/|^clients\/typescript\/src\/gen\/|(^|\/)(package-lock\.json|[^/]*_pb2(_grpc)?\.pyi?)$/;
 
 function* walk(folder: string): Generator<string> {
   for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {

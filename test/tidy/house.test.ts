@@ -83,11 +83,15 @@ interface Manifest {
 /** Our own workspace packages are meant by path. */
 const PINNED = /^(\d+\.\d+\.\d+(-[\w.]+)?|file:[\w./-]+|npm:[@\w/.-]+@\d+\.\d+\.\d+(-[\w.]+)?)$/;
 
+/** Packages that others install: what they depend on must admit other versions beside ours. The lock pins it here. */
+const PUBLISHED = /^clients\/typescript\/package\.json$/;
+const RANGE = /^\^\d+\.\d+\.\d+$/;
+
 function loose(path: string, source: string): string[] {
   const manifest = JSON.parse(source) as Manifest;
   const all = { ...manifest.dependencies, ...manifest.devDependencies, ...manifest.optionalDependencies };
   return Object.entries(all)
-    .filter(([, version]) => !PINNED.test(version))
+    .filter(([, version]) => !(PUBLISHED.test(path) ? RANGE : PINNED).test(version))
     .map(([name, version]) => complain(path, 1, `${name} is "${version}": pin one exact version`));
 }
 
@@ -118,6 +122,12 @@ test.each(['^1.2.3', '~1.2.3', '1.x', '*', 'latest', '>=1.0.0', '', '1.2', 'http
     expect(loose('package.json', JSON.stringify({ devDependencies: { a: version } })).length).toBe(1);
   },
 );
+
+test('a package that others install may name a range, and nothing looser', () => {
+  const of = (version: string): number =>
+    loose('clients/typescript/package.json', JSON.stringify({ dependencies: { a: version } })).length;
+  expect(['^1.2.3', '*', '>=1.0.0', '^1.2', 'latest'].map(of)).toEqual([0, 1, 1, 1, 1]);
+});
 
 test('pinned versions are pinned', () => {
   const good = { a: '1.2.3', b: '5.0.0-beta.2', c: 'file:clients/typescript' };
