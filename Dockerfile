@@ -3,6 +3,8 @@
 FROM node:24-bookworm-slim AS dependencies
 WORKDIR /opt/holdfast
 COPY package.json package-lock.json .npmrc ./
+# A workspace of the lock file: `holdfast run` uses the TypeScript client from its sources.
+COPY clients/typescript/package.json ./clients/typescript/
 # Exactly what is locked, without what only tests and linters need.
 RUN npm ci --omit=dev --loglevel=error
 
@@ -16,6 +18,8 @@ COPY package.json ./
 COPY bin ./bin
 COPY proto ./proto
 COPY src ./src
+COPY clients/typescript/package.json ./clients/typescript/
+COPY clients/typescript/src ./clients/typescript/src
 # The unprivileged user `node` of the image; it can read everything here and write nothing.
 USER 1000:1000
 EXPOSE 7420 7421

@@ -10,6 +10,7 @@ import {
   CLIENT_USAGE,
   type Command,
   durationFlag,
+  labelsOf,
   parseCommandLine,
   UsageError,
   wholeFlag,
@@ -47,19 +48,6 @@ const OPTIONS = {
   priority: { type: 'string' },
   any: { type: 'string' },
 } as const;
-
-function labelsOf(texts: readonly string[]): Record<string, string> {
-  const labels: [string, string][] = [];
-  for (const text of texts) {
-    const at = text.indexOf('=');
-    if (at < 1) throw new UsageError(`--label ${JSON.stringify(text)} must be KEY=VALUE`);
-    const key = text.slice(0, at);
-    if (labels.some(([other]) => other === key)) throw new UsageError(`--label ${key} is given twice`);
-    labels.push([key, text.slice(at + 1)]);
-  }
-  // Not `labels[key] = ...`: a key may be called __proto__.
-  return Object.fromEntries(labels);
-}
 
 const MODES = { exclusive: 'MODE_EXCLUSIVE', shared: 'MODE_SHARED' } as const;
 

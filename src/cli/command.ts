@@ -70,6 +70,20 @@ export function wholeFlag(flag: string, text: string, max: number): number {
   return value;
 }
 
+/** What --label was given: KEY=VALUE, each key once. */
+export function labelsOf(texts: readonly string[]): Record<string, string> {
+  const labels: [string, string][] = [];
+  for (const text of texts) {
+    const at = text.indexOf('=');
+    if (at < 1) throw new UsageError(`--label ${JSON.stringify(text)} must be KEY=VALUE`);
+    const key = text.slice(0, at);
+    if (labels.some(([other]) => other === key)) throw new UsageError(`--label ${key} is given twice`);
+    labels.push([key, text.slice(at + 1)]);
+  }
+  // Not `labels[key] = ...`: a key may be called __proto__.
+  return Object.fromEntries(labels);
+}
+
 /** Exactly one positional argument, called `what`. */
 export function onlyArgument(positionals: readonly string[], what: string): string {
   const [first] = positionals;

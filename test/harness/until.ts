@@ -2,11 +2,12 @@
 
 const POLL_MS = 5;
 
-/** The first truthy answer of `look`; throws with `what` and the last answer when none came in time. */
+/** The first truthy answer of `look`, asked every so often; throws with `what` and the last answer when none came in time. */
 export async function until<T>(
   what: string,
   look: () => T | Promise<T>,
   withinMs = 15_000,
+  everyMs = POLL_MS,
 ): Promise<Exclude<T, false | 0 | '' | null | undefined>> {
   const deadlineMs = performance.now() + withinMs;
   for (;;) {
@@ -17,7 +18,7 @@ export async function until<T>(
         `not within ${withinMs} ms: ${what} (last seen: ${JSON.stringify(seen) ?? String(seen)})`,
       );
     }
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    await new Promise((resolve) => setTimeout(resolve, everyMs));
   }
 }
 

@@ -87,6 +87,9 @@ export function roomOf(path: string): string {
   return room.replace(/\.ts$/, '');
 }
 
+/** The only file of the service that may import from clients/. */
+const CLIENT_DOOR = 'src/cli/client.ts';
+
 function opens(door: Door, room: string, target: string, { typeOnly, dynamic }: Import): boolean {
   if (door.room !== room) return false;
   if (door.files !== undefined && !door.files.includes(target)) return false;
@@ -103,6 +106,8 @@ export function brokenRooms(path: string, source: string): string[] {
   return importsOf(source).flatMap((imported) => {
     const target = resolved(path, imported.from);
     if (!imported.from.startsWith('.') || roomOf(target) === room) return [];
+    if (target.startsWith('clients/') && path !== CLIENT_DOOR)
+      return [complain(path, imported.line, `may not import ${target}: take it from ${CLIENT_DOOR}`)];
     if (!target.startsWith('src/') || rule.may.some((door) => opens(door, roomOf(target), target, imported)))
       return [];
     if (`${path} -> ${target}` in exceptions) return [];

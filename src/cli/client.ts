@@ -1,0 +1,9 @@
+/** The one door of the commands to the TypeScript client. */
+export {
+  BusyError,
+  Holdfast,
+  HoldfastError,
+  InvalidFieldError,
+  type Lease,
+  UnavailableError,
+} from '../../clients/typescript/src/index.ts';
