@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the tests and checks need besides npm packages: redis-server, a C compiler, a Python
+# What the tests and checks need besides npm packages: redis-server, a C compiler, Postgres, a Python
 # environment in .venv, and, where Go is there, grpcurl in .venv/bin. Installs what is missing.
 set -eu
 
@@ -10,42 +10,49 @@ stamp=.venv/.installed
 
 say() { echo "install-tools: $*" >&2; }
 
-# Debian packages for whatever is missing, in one go.
+# Debian packages, in one go; says why it could not. Their own services are not wanted, only the programs.
+install() {
+  if ! command -v apt-get >/dev/null; then
+    say "missing: $*; install them (there is no apt-get here to do it), then run this again"
+    return 1
+  fi
+  if [ "$(id -u)" -ne 0 ]; then
+    say "missing: $*; root is needed: sudo apt-get install $*"
+    return 1
+  fi
+  say "installing $* ..."
+  log=$(mktemp)
+  if ! { apt-get update -q && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -q --no-install-recommends "$@"; } >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    rm -f "$log"
+    say "apt-get could not install $*"
+    return 1
+  fi
+  rm -f "$log"
+}
+
 set --
 command -v redis-server >/dev/null || set -- "$@" redis-server
 command -v gcc >/dev/null || set -- "$@" gcc libc6-dev
 command -v python3 >/dev/null || set -- "$@" python3
 # Debian ships the module without what it needs to make an environment.
 python3 -c 'import ensurepip' 2>/dev/null || set -- "$@" python3-venv
-if [ $# -gt 0 ]; then
-  if ! command -v apt-get >/dev/null; then
-    say "missing: $*; install them (there is no apt-get here to do it), then run this again"
-    exit 1
-  fi
-  if [ "$(id -u)" -ne 0 ]; then
-    say "missing: $*; root is needed: sudo apt-get install $*"
-    exit 1
-  fi
-  say "installing $* ..."
-  log=$(mktemp)
-  # Its own redis-server service is not wanted, only the program.
-  if ! { apt-get update -q && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
-    apt-get install -y -q --no-install-recommends "$@"; } >"$log" 2>&1; then
-    tail -n 20 "$log" >&2
-    rm -f "$log"
-    say "apt-get could not install $*"
-    exit 1
-  fi
-  rm -f "$log"
+[ $# -eq 0 ] || install "$@"
+
+# Debian keeps it out of the PATH.
+if ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && ! command -v postgres >/dev/null; then
+  install postgresql || say "the tests of the Postgres guard and of the job-submit example will be skipped"
 fi
 
 if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))'; then
-  say "Python >= 3.10 is needed for the example worker and its test; this one is $(python3 --version 2>&1)"
+  say "Python >= 3.10 is needed for the example worker, the Python client and their tests; this one is $(python3 --version 2>&1)"
   exit 1
 fi
 
 # Once more when a list changed, or the environment is of another Python.
-fingerprint=$(python3 --version; cat examples/python/requirements.txt examples/python/generate_stubs.py scripts/requirements.txt proto/holdfast/v1/* | cksum)
+fingerprint=$(python3 --version; cat examples/python/requirements.txt examples/python/generate_stubs.py scripts/requirements.txt \
+  clients/python/requirements.txt clients/python/pyproject.toml examples/requirements.txt proto/holdfast/v1/* | cksum)
 if [ "$(cat "$stamp" 2>/dev/null || true)" != "$fingerprint" ]; then
   say "Python environment in .venv ..."
   rm -rf .venv
@@ -53,6 +60,13 @@ if [ "$(cat "$stamp" 2>/dev/null || true)" != "$fingerprint" ]; then
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
     --requirement examples/python/requirements.txt
   .venv/bin/python examples/python/generate_stubs.py >/dev/null
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+    --requirement clients/python/requirements.txt
+  # Editable, so that the tests see the sources; what it needs is there by now, with hashes.
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --no-index \
+    --editable clients/python
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+    --requirement examples/requirements.txt
   # Linters: make check says which of them it had to do without.
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
     --requirement scripts/requirements.txt ||

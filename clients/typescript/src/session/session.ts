@@ -218,18 +218,19 @@ export class Session implements StreamOwner, Acquirer, Connected, Home {
     const { draining, hopeless, why } = endingOf(status);
     if (!(stream.leaving && stream.idle)) this.connector.fail(stream.link, why, draining);
     this.#keeping.onStreamEnded(stream, stream.draining || draining ? undefined : this.#graceMs);
-    for (const op of stream.pending.values()) this.#afterEnd(op, hopeless);
+    for (const op of stream.pending.values()) this.#afterEnd(op, stream.served, hopeless);
     stream.pending.clear();
     if (this.#needed()) this.#schedule();
   }
 
-  #afterEnd(op: Op, hopeless: HoldfastError | undefined): void {
+  #afterEnd(op: Op, served: boolean, hopeless: HoldfastError | undefined): void {
     // Cancels have lost their meaning, and resumes are made anew for the next stream.
     if (op instanceof CancelOp || op instanceof ResumeOp || op.dropped) return;
     if (op instanceof AcquireOp && op.settled) return;
     if (hopeless !== undefined) op.onFailed(hopeless);
     else {
-      op.untilMs = Math.max(op.untilMs, this.nowMs() + UNSENT_MS);
+      // A stream that was refused as a whole has carried nothing.
+      if (served) op.untilMs = Math.max(op.untilMs, this.nowMs() + UNSENT_MS);
       this.#unsent.add(op);
     }
   }

@@ -66,6 +66,11 @@ export class Stream {
     this.#call.on('status', (status) => this.#end(status));
   }
 
+  /** It has answered something: the replica behind it took what it was asked. */
+  get served(): boolean {
+    return this.#served;
+  }
+
   /** May be asked now. */
   get open(): boolean {
     return this.#room && !this.leaving && !this.ended;

@@ -4,6 +4,7 @@ import { test as base, describe, expect } from 'vitest';
 import {
   BusyError,
   DeadlockError,
+  DrainingError,
   Holdfast,
   InvalidFieldError,
   LeaseLostError,
@@ -209,6 +210,9 @@ describe('the connection to the fake', () => {
     await fake.clock.advance('40s');
     expect(lease.lost).toBeDefined();
     expect(fake.holders('gpu/0')).toEqual([]);
+    const refused = failure(holdfast.lock('gpu/0'));
+    for (let turn = 0; turn < 15; turn += 1) await fake.clock.advance('1s');
+    expect(await refused).toBeInstanceOf(DrainingError);
   });
 
   test('was never there', async ({ fake }) => {
