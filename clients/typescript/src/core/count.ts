@@ -11,7 +11,8 @@
  * PROOF    A Heartbeat promises the lease for its ttl from before it was sent, on another clock than the stream's: it
  *          may lengthen the count, and is no anchor for later credit.
  * CUT      The stream ended unannounced: the replica may give the lease back as soon as the grace is over, which began
- *          at the earliest when this side saw the end. Nothing but a new anchor lengthens a count that was cut.
+ *          when the replica saw the end. A quarter of the grace is left for what this side sees later than that. Nothing
+ *          but a new anchor lengthens a count that was cut.
  *
  * What is promised is never taken back but by a cut, so the count is the latest of what each of these allows. Credit
  * wears: each ttl of it costs 1 %, so after four a new anchor is due.
@@ -20,6 +21,8 @@
 const DRIFT = 0.01;
 const ROUNDING_MS = 2;
 const WORN_TTLS = 4;
+/** Of the grace: what may be relied on after this side has seen the end. */
+const GRACE_PART = 3 / 4;
 /** Of the ttl: as much may be missing at the grant, after a wait, before it is of no use. */
 const STALE_PART = 0.25;
 
@@ -87,6 +90,6 @@ export class Count {
   /** The stream ended unannounced, as was seen at `seenMs`. */
   cut(seenMs: number, graceMs: number): void {
     this.#isCut = true;
-    this.#untilMs = Math.min(this.#untilMs, seenMs + Math.max(0, usableMs(graceMs)));
+    this.#untilMs = Math.min(this.#untilMs, seenMs + graceMs * GRACE_PART);
   }
 }

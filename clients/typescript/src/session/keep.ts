@@ -84,6 +84,7 @@ export class Keep {
       if (loss !== undefined) this.#controller.abort(LeaseLostError.of(loss.reason, loss.detail));
       else if (!this.#released) this.#keeper.watch(this);
     }
+    this.look();
     return this.#controller.signal;
   }
 

@@ -137,7 +137,7 @@ export class Keeping implements Keeper, Resumer {
       this.#homeless.add(keep);
       if (graceMs !== undefined) keep.count.cut(nowMs, graceMs);
       if (!this.#confirmations.has(keep)) keep.look();
-      if (this.#watched.has(keep)) this.#wakeAt(keep.count.untilMs);
+      if (keep.kept) this.#wakeAt(keep.count.untilMs);
     }
     for (const op of stream.pending.values()) if (op instanceof ResumeOp) op.keep.resuming = false;
     stream.keeps.clear();
@@ -244,10 +244,12 @@ export class Keeping implements Keeper, Resumer {
     if (untilMs < this.#alarm.dueMs) this.#agenda.put(this.#alarm, untilMs);
   }
 
+  /** Somebody wants to hear of these at once; or they have no stream, and nothing else would ever end them. */
   #ring(): void {
-    for (const keep of [...this.#watched]) {
+    for (const keep of new Set([...this.#watched, ...this.#homeless])) {
+      if (this.#confirmations.has(keep)) continue;
       keep.look();
-      if (this.#watched.has(keep)) this.#wakeAt(keep.count.untilMs);
+      if (keep.kept) this.#wakeAt(keep.count.untilMs);
     }
   }
 }

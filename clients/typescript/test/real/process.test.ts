@@ -28,9 +28,9 @@ interface Run {
   readonly ended: Promise<unknown>;
 }
 
-function run(way: string): Run {
+function run(way: string, { address } = replica): Run {
   const path = fileURLToPath(new URL('child.ts', import.meta.url));
-  const child = spawn(process.execPath, [path, way, replica.address], {
+  const child = spawn(process.execPath, [path, way, address], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   children.push(child);
@@ -64,6 +64,14 @@ test('one that holds a lease lives on, and its death frees the lock after the gr
   child.kill('SIGKILL');
   await ended;
   await until('it is free', async () => (await hf.inspect('exit')).state === 'free');
+});
+
+test('one whose replica has died for good ends by itself, though nobody looks at its lease', async () => {
+  const mortal = await ReplicaProcess.start('');
+  const { lines, ended } = run('held', mortal);
+  await until('it holds', () => lines().length > 0);
+  await mortal.stop();
+  expect(await ended).toBe(0);
 });
 
 test('stopped past its count, it wakes with nothing left and check throws, before any event is read', async () => {

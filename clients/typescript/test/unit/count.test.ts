@@ -219,10 +219,10 @@ describe('its parts', () => {
     const count = new Count();
     count.anchor(0, 30_000, 0);
     count.cut(100, 1000);
-    expect(count.untilMs).toBe(100 + 988);
+    expect(count.untilMs).toBe(100 + 750);
     count.credit(20_000);
     count.proof(200, 30_000);
-    expect(count.untilMs).toBe(1088);
+    expect(count.untilMs).toBe(850);
     count.anchor(300, 30_000, 0);
     expect(count.untilMs).toBe(300 + 29_698);
     const none = new Count();
