@@ -1,13 +1,13 @@
 /** The end of a test run: each failure by name, then one line of counts; the exit code is that of the whole run. */
 import { readFileSync } from 'node:fs';
-import { relative } from 'node:path';
+import { join, relative } from 'node:path';
 
-const [, , path, checks, tests] = process.argv;
+const [, , report, checks, tests, python] = process.argv;
 const print = (line) => process.stdout.write(`${line}\n`);
 
 let results = { testResults: [] };
 try {
-  results = JSON.parse(readFileSync(path, 'utf8'));
+  results = JSON.parse(readFileSync(join(report, 'results.json'), 'utf8'));
 } catch {
   print('the test runner ended without writing its results');
 }
@@ -32,6 +32,34 @@ for (const { name: file, status, message, assertionResults } of results.testResu
     counts.failed += 1;
     failures.push(`${place}: ${(message ?? '').split('\n', 1)[0] || 'the file failed outside its tests'}`);
   }
+}
+// JUnit's form: a test that passed has nothing in it.
+let counted = 0;
+try {
+  const xml = readFileSync(join(report, 'python.xml'), 'utf8');
+  for (const [, attributes, empty, inside = ''] of xml.matchAll(
+    /<testcase ([^>]*?)(?:(\/)>|>([\s\S]*?)<\/testcase>)/g,
+  )) {
+    const of = (name) => new RegExp(` ?\\b${name}="([^"]*)"`).exec(attributes)?.[1] ?? '';
+    const named = `clients/python: ${of('classname')} ${of('name')}`;
+    counted += 1;
+    if (empty !== '/' && /<(failure|error)\b/.test(inside)) {
+      counts.failed += 1;
+      failures.push(named);
+    } else if (empty !== '/' && /<skipped\b/.test(inside)) {
+      counts.skipped += 1;
+      skips.push(named);
+    } else counts.passed += 1;
+  }
+} catch {
+  print("the Python client's tests ended without writing their results");
+}
+if (python !== '0' && !failures.some((line) => line.startsWith('clients/python: '))) {
+  counts.failed += 1;
+  failures.push(`clients/python/check.sh exited with ${python}: see its output above`);
+} else if (counted === 0) {
+  counts.failed += 1;
+  failures.push('no test of the Python client ran');
 }
 if (checks !== '0') {
   counts.failed += 1;

@@ -1,5 +1,6 @@
 #!/bin/bash
-# The checks, then both vitest projects; goes on after a failure, and ends with what failed and a count.
+# The checks, both vitest projects, the Python client's own tests; goes on after a failure, and ends with what failed
+# and a count.
 set -euo pipefail
 
 cd "$(dirname -- "$0")/.."
@@ -18,4 +19,7 @@ tests=0
 PATH=$PWD/node_modules/.bin:$PATH vitest run \
   --reporter=default --reporter=json --outputFile.json="$report/results.json" "$@" || tests=$?
 
-node_modules/.bin/node scripts/test-summary.mjs "$report/results.json" "$checks" "$tests"
+python=0
+clients/python/check.sh --junitxml="$report/python.xml" || python=$?
+
+node_modules/.bin/node scripts/test-summary.mjs "$report" "$checks" "$tests" "$python"

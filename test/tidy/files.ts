@@ -16,6 +16,8 @@ const IGNORED = new Set([
   '__pycache__',
   'results',
   '.pytest_cache',
+  '.mypy_cache',
+  '.hypothesis',
 ]);
 const GENERATED =
   /^src\/edge\/gen\/|^clients\/typescript\/src\/gen\/|(^|\/)(package-lock\.json|[^/]*_pb2(_grpc)?\.pyi?)$/;
