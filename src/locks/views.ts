@@ -102,7 +102,8 @@ export function historyOf(
   for (const passage of passagesOf(looks)) {
     if (!wasGranted(passage, majority)) continue;
     const ended = passage.events.some(({ type }) => type === 'released' || type === 'forced');
-    for (const type of ['held', 'renewed', 'released', 'expired', 'forced'] as const) {
+    // The latest of a lease first: what has the same time stays in this order.
+    for (const type of ['forced', 'expired', 'released', 'renewed', 'held'] as const) {
       const events = passage.events.filter((event) => event.type === type);
       if (events.length === 0) continue;
       // A node whose clock runs ahead, or that missed the release, lets go alone: that is no end of the lease.

@@ -16,11 +16,17 @@ export interface Clock {
 /** Beyond this setTimeout fires at once. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
+/** The millisecond of the wall clock that is running, and when it was first seen. */
+let millisecond = { wallMs: 0, beganMs: 0 };
+
 export const systemClock: Clock = {
   monotonicMs: () => performance.now(),
   wallMicros() {
-    const fine = performance.now();
-    return Date.now() * 1000 + Math.floor((fine - Math.floor(fine)) * 1000);
+    const nowMs = Date.now();
+    const fineMs = performance.now();
+    // Two clocks whose milliseconds do not begin together: the finer one only tells how long ours has been running.
+    if (nowMs !== millisecond.wallMs) millisecond = { wallMs: nowMs, beganMs: fineMs };
+    return nowMs * 1000 + Math.min(999, Math.floor((fineMs - millisecond.beganMs) * 1000));
   },
   after(delayMs, act) {
     const timer = setTimeout(act, Math.min(delayMs, TIMER_MS_MAX));

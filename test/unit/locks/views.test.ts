@@ -232,6 +232,16 @@ describe('historyOf', () => {
     ).toEqual(['forced 4 stuck', 'granted 1']);
   });
 
+  test('tells the end of a lease before its grant where both have the same time', () => {
+    const looks = (['released', 'forced'] as const).map((end) =>
+      at('A', [
+        ['held', 5000],
+        [end, 5000],
+      ]),
+    );
+    for (const look of looks) expect(told([look, look, look])[1]).toBe('granted 5');
+  });
+
   test('orders leases that ended in the same moment by token', () => {
     const both = viewOf('', [eventOf('A', 'held', 5), eventOf('B', 'held', 5)]);
     expect(historyOf('r', [both, both, both], 2, 9).map(({ token }) => token)).toEqual([20n, 10n]);
