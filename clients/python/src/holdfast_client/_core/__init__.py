@@ -1,0 +1,1 @@
+"""The core of the client: pure decisions and state machines without threads, sockets or clocks."""
