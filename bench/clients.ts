@@ -1,5 +1,6 @@
 /** How fast are the clients that people use, beside the leanest client that we can write? */
 import { parseArgs } from 'node:util';
+import { sayPython } from './lib/python-pairs.ts';
 import { fixed, type Gate, gate, heading, judge, say, table } from './lib/report.ts';
 import { SessionStage, type Subject, sideOf } from './lib/session-stage.ts';
 import {
@@ -18,10 +19,12 @@ interface Pace {
   readonly pairs: number;
   /** Once for each process, so that its compiler has done its work. */
   readonly warmUpMs: number;
+  readonly pythonTurns: number;
+  readonly pythonPairs: number;
 }
 
-const FULL: Pace = { pairs: 14, warmUpMs: 8000 };
-const QUICK: Pace = { pairs: 4, warmUpMs: 2000 };
+const FULL: Pace = { pairs: 14, warmUpMs: 8000, pythonTurns: 5, pythonPairs: 20_000 };
+const QUICK: Pace = { pairs: 4, warmUpMs: 2000, pythonTurns: 1, pythonPairs: 5000 };
 /** Within a duel: only to fill the pipe again. */
 const REWARM_MS = 300;
 const NODES = 3;
@@ -63,9 +66,13 @@ export async function run(): Promise<boolean> {
   const { values } = parseArgs({ args: process.argv.slice(3), options: { quick: { type: 'boolean' } } });
   const stage = new SessionStage();
   try {
-    const lean = await stage.holdfast('a Session by hand', await stage.nodes(NODES));
+    const pace = values.quick === true ? QUICK : FULL;
+    const servers = await stage.nodes(NODES);
+    const lean = await stage.holdfast('a Session by hand', servers);
     const ours = await stage.besides(lean, '@holdfast/client', 'client');
-    const gates = [await compare(ours, lean, values.quick === true ? QUICK : FULL)];
+    const gates = [await compare(ours, lean, pace)];
+    const { address } = await lean.server!.ask({});
+    await sayPython(address, servers.all[0]!.tcpUrl!, pace.pythonTurns, pace.pythonPairs);
     say();
     return judge(gates);
   } finally {

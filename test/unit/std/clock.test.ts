@@ -1,7 +1,7 @@
 /** The manual clock that the other tests stand on, and the assertions that stay on in production. */
 import { expect, test } from 'vitest';
 import { assert, InvariantBroken, unreachable } from '../../../src/std/assert.ts';
-import { ManualClock, pause, systemClock } from '../../../src/std/clock.ts';
+import { ManualClock, pause } from '../../../src/std/clock.ts';
 
 test('timers fire in the order of their due time, each at its time', () => {
   const clock = new ManualClock(0);
@@ -68,17 +68,4 @@ test('a broken invariant stops here, by its name', () => {
   expect(() => assert(true, 'fine')).not.toThrow();
   expect(() => assert(1 + 1 === 3, 'sums add up')).toThrow(InvariantBroken);
   expect(() => unreachable({ kind: 'new' } as never)).toThrow(/unexpected variant.*new/);
-});
-
-test('within a millisecond of the wall clock microseconds never go back', () => {
-  let last = systemClock.wallMicros();
-  let back = 0;
-  // Long enough to see many milliseconds begin.
-  const endMs = systemClock.monotonicMs() + 100;
-  while (systemClock.monotonicMs() < endMs) {
-    const now = systemClock.wallMicros();
-    if (now < last && Math.floor(now / 1000) === Math.floor(last / 1000)) back += 1;
-    last = now;
-  }
-  expect(back).toBe(0);
 });
