@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import gc
-import gc
 import os
 import threading
 import weakref
 from typing import Any, Callable, Generic, List, Optional, Protocol, TypeVar
-
 
 # gRPC's own handlers start its threads again in the child, and that one crashes at random; they also stop the parent at
 # every fork. gRPC reads this when it is first imported.
@@ -24,8 +22,6 @@ class _Grpc:
 
     used = False
     foreign = False
-    #: Collecting was switched off for the fork that is under way.
-    collects = False
 
 
 def uses_grpc() -> None:
@@ -113,9 +109,6 @@ def _after_in_child() -> None:
     if _Grpc.used:
         gc.freeze()
     _resume_collection()
-    if _Grpc.used:
-        gc.freeze()
-    _collect_again()
     _Grpc.foreign = _Grpc.foreign or _Grpc.used
     _Grpc.used = False
     for one in list(_all):
