@@ -61,6 +61,8 @@ interface Stand {
   readonly ways: readonly Way[];
   /** How many of the ways must be free. */
   readonly needs: number;
+  /** Its owner shows as a holder of what it waits for. */
+  readonly reenters: boolean;
 }
 
 type Graph = ReadonlyMap<string, Stand>;
@@ -84,6 +86,9 @@ function graphOf({ waits, resources }: Picture): Graph {
   const standOf = (wait: Wait): Stand => ({
     wait,
     needs: wait.any === 0 ? wait.resources.length : wait.any,
+    reenters: wait.resources.some((name) =>
+      resources.get(name)?.holders.some(({ owner }) => owner === wait.owner),
+    ),
     ways: wait.resources.map((resource) => {
       const claims = resources.get(resource);
       return { resource, behind: claims === undefined ? [] : behindAt(wait, claims) };
@@ -181,8 +186,10 @@ function shortestCycle(graph: Graph, knot: ReadonlySet<string>, from: string): r
 }
 
 /**
- * Whether the wait `id` is part of a deadlock, and who then gives way: the youngest, or the youngest of those that wait
- * for themselves, where there are such. The same whoever of them asks, so that one gives way and not all of them.
+ * Whether the wait `id` is part of a deadlock, and who then gives way: the youngest; but where there are such, the
+ * youngest of those that wait for themselves, or of those whose owner has already what it waits for. That may also be a
+ * vote of theirs that is still being undone, which only their own replica can tell: so nobody else gives way to it. The
+ * same whoever of them asks, so that one gives way and not all of them.
  */
 export function verdictOn(picture: Picture, id: string): Verdict | undefined {
   const graph = graphOf(picture);
@@ -190,7 +197,8 @@ export function verdictOn(picture: Picture, id: string): Verdict | undefined {
   if (knot === undefined) return undefined;
   const stands = [...knot].map((one) => graph.get(one)!);
   const hopeless = stands.filter(isHopeless);
-  const victim = youngest(hopeless.length > 0 ? hopeless : stands).id;
+  const again = stands.filter(({ reenters }) => reenters);
+  const victim = youngest([hopeless, again, stands].find(({ length }) => length > 0)!).id;
   return { victim, cycle: shortestCycle(graph, knot, victim) };
 }
 

@@ -55,6 +55,16 @@ describe('a cycle', () => {
     expect(verdictOn(picture, 'z')?.victim).toBe('z');
   });
 
+  test('has as its victim the reader that comes again behind a writer, though the writer is younger', () => {
+    // A writer of higher priority stands ahead. What the reader seems to hold may be a vote that is being undone.
+    const picture = pictureOf(
+      { a: 'reader~' },
+      waiting('reader', 'a', { ...shared, ticket: 1, order: 5 }),
+      waiting('writer', 'a', { ticket: 2, order: 3 }),
+    );
+    expect(told(picture)).toEqual(all('reader writer', 'reader -> a -> writer -> a -> reader'));
+  });
+
   test('is none while one of its owners does not wait, or holds nothing that another wants', () => {
     expect(told(pictureOf({ a: 'w1', b: 'w2' }, waiting('w1', 'b')))).toEqual({});
     expect(told(pictureOf({ a: 'w1', b: 'w2' }, waiting('w1', 'b'), waiting('w2', 'c')))).toEqual({});
