@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import pathlib
@@ -125,21 +126,20 @@ def test_a_disk_that_refuses_is_a_publish_error_with_its_cause(path: pathlib.Pat
         file.publish()
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def no_bytes() -> Iterator[None]:
-    """Files may not grow: each write fails, as on a full disk."""
+    """Files may not grow: each write fails, as on a full disk; pytest's own output, too, where it goes to a file."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_publication_that_cannot_write_its_record_publishes_nothing(
-    path: pathlib.Path, request: pytest.FixtureRequest
-) -> None:
+def test_a_publication_that_cannot_write_its_record_publishes_nothing(path: pathlib.Path) -> None:
     file = written(path, 7, "seven")
-    request.getfixturevalue("no_bytes")
-    with pytest.raises(PublishError, match="larger than a file may be") as refused:
+    with no_bytes(), pytest.raises(PublishError, match="larger than a file may be") as refused:
         file.publish()
     assert isinstance(refused.value.__cause__, OSError)
     assert refused.value.__cause__.errno == errno.EFBIG
