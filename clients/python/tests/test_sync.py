@@ -196,6 +196,8 @@ def test_a_request_id_gets_the_same_lease(hf: Holdfast) -> None:
 
 def test_an_interrupt_gives_the_wait_up(hf: Holdfast) -> None:
     name = unique()
+    # A shell's job in the background is started with interrupts ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def interrupt() -> None:
         until("somebody waits", lambda: hf.inspect(name).waiters)
@@ -210,6 +212,7 @@ def test_an_interrupt_gives_the_wait_up(hf: Holdfast) -> None:
             hf.acquire(name, wait=600)
         thread.join()
         until("nobody waits", lambda: not hf.inspect(name).waiters)
+    signal.signal(signal.SIGINT, before)
     assert hf.inspect(name).state == "free"
 
 
