@@ -45,7 +45,7 @@ interface Rival {
   readonly target?: Target;
 }
 
-const HEADER = [
+export const HEADER = [
   '',
   'pairs/s',
   'client us/pair',
@@ -55,7 +55,7 @@ const HEADER = [
   'p99 ms',
 ];
 
-function rowOf({ name, server }: Subject, slices: readonly Slice[]): string[] {
+export function rowOf({ name, server }: Subject, slices: readonly Slice[]): string[] {
   const { p50, p99 } = latencies(slices);
   return [
     name,
@@ -81,7 +81,7 @@ export async function ratioGate(
   ours: Subject,
   { subject, target }: Rival,
   inFlight: number,
-  pace: Pace,
+  pace: Pick<Pace, 'pairs'>,
 ): Promise<{ readonly fight: Duel; readonly gates: Gate[]; readonly missed: boolean }> {
   const fight = await duel(sideOf(ours, inFlight), sideOf(subject, inFlight), pace.pairs, REWARM_MS);
   const { found, detail } = told(fight);

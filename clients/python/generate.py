@@ -1,7 +1,7 @@
 """Generates holdfast_client/_proto from proto/ with the oldest grpcio-tools that the client claims to work with.
 
-    python -m venv /tmp/generator && /tmp/generator/bin/pip install grpcio-tools==1.49.1 'setuptools<80'
-    /tmp/generator/bin/python generate.py [DIRECTORY]
+    python -m venv .venv && .venv/bin/pip install grpcio-tools==1.49.1 'setuptools<80'
+    .venv/bin/python generate.py [DIRECTORY]
 
 The copies are renamed (package and file) so that they never meet a program's own stubs of holdfast.v1 in protobuf's
 pool of descriptors, which takes each name once for a process: what travels does not carry the names.
