@@ -121,8 +121,8 @@ class Session(Grants):
                 self._reopen_at = now + self._route.failed()
         if failure is not None and failure.code in HOPELESS:
             self._fail_all(failure)
-        beats = [one for one in [*self._queue, *self._later] if one.then is not None or one.is_resume]
-        for op in [*stream.unanswered(), *beats]:
+        resumes = [one for one in [*self._queue, *self._later] if one.is_resume]
+        for op in [*stream.unanswered(), *resumes]:
             self._forget(op)
             if failure is not None and (failure.reason or op.last_error is None):
                 op.last_error = failure
