@@ -9,7 +9,8 @@ import { ClockWatch } from './clock-watch.ts';
 import { connectionOptions } from './connection.ts';
 import { keyList, keysOf } from './keys.ts';
 import type { Ears } from './line.ts';
-import type { Answer, LockNode, NodeOp, Silent, Stamp } from './node.ts';
+import type { MemberNode } from './member.ts';
+import type { Answer, NodeOp, Silent, Stamp } from './node.ts';
 import { batchBytes } from './op-bytes.ts';
 import { RedisEar } from './redis-ear.ts';
 import { type Script, scripts } from './scripts.ts';
@@ -40,15 +41,12 @@ function silence(why: Silent['why'], detail: string): Silent {
   return { kind: 'silent', why, detail };
 }
 
-export class RedisNode implements LockNode {
+export class RedisNode implements MemberNode {
   readonly id: string;
-  /** The connection came up and its process said who it is. */
   onReady: (facts: NodeFacts) => void = () => {};
   onLost: (detail: string) => void = () => {};
-  /** The node's clock jumped by so many milliseconds. */
   onClockJump: (ms: number) => void = () => {};
   latencyMs = 0;
-  /** Node time less our wall clock, by the last reading. */
   clockOffsetMs = 0;
 
   readonly #clock: Clock;
@@ -121,14 +119,12 @@ export class RedisNode implements LockNode {
     return offsetMs === undefined ? undefined : Math.round((this.#clock.monotonicMs() + offsetMs) * 1000);
   }
 
-  /** Lets the node vote as `stamp`, or, without one, keeps it silent for the given reason. */
   admit(stamp: Stamp | undefined, detail = 'not admitted'): void {
     if (stamp !== undefined && stamp.runId !== this.#facts?.runId) return;
     this.#stamp = stamp === undefined ? undefined : { args: stampArgs(stamp), runId: stamp.runId };
     if (stamp === undefined) this.#refusal = silence('refused', detail);
   }
 
-  /** Who the process behind this connection is; asked anew, since its settings may change while it runs. */
   async facts(): Promise<NodeFacts | undefined> {
     const [info, policy] = await Promise.all([
       this.#command(() => this.#redis.info()),
@@ -144,7 +140,6 @@ export class RedisNode implements LockNode {
     return { kind: 'failed', detail: reply instanceof Error ? reply.message : 'no answer in time' };
   }
 
-  /** Resolves once the process behind the connection is known, or with nothing after `withinMs`. */
   async ready(withinMs = Number.POSITIVE_INFINITY): Promise<NodeFacts | undefined> {
     const untilMs = this.#clock.monotonicMs() + withinMs;
     while (this.#facts === undefined && !this.#closed && this.#clock.monotonicMs() < untilMs) {

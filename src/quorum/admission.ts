@@ -1,6 +1,7 @@
 /** Admission of one node: probes it, keeps it from voting while it may have forgotten, and lets it back in. */
 import type { Probe } from '../domain/probe.ts';
 import { type AdminAnswer, detailOf, type NewMeta, type NodeFacts } from '../nodes/admin.ts';
+import type { MemberNode } from '../nodes/member.ts';
 import { SCHEMA } from '../nodes/node.ts';
 import {
   decide,
@@ -10,7 +11,6 @@ import {
   type Sight,
   type Step,
 } from '../nodes/quarantine.ts';
-import type { RedisNode } from '../nodes/redis-node.ts';
 import type { Clock } from '../std/clock.ts';
 import type { Random } from '../std/random.ts';
 import type { NodeState, NodeStatus } from './status.ts';
@@ -20,7 +20,7 @@ import { takeOver } from './takeover.ts';
 const FACTS_EVERY_MS = 5000;
 
 export interface AdmissionOptions {
-  readonly node: RedisNode;
+  readonly node: MemberNode;
   readonly identity: Identity;
   readonly clock: Clock;
   readonly random: Random;
@@ -28,14 +28,14 @@ export interface AdmissionOptions {
   readonly clockSkewMs: number;
   readonly peersNeeded: number;
   /** Other nodes that are ready, with their run ids. */
-  readonly readyPeers: () => readonly { readonly node: RedisNode; readonly runId: string }[];
+  readonly readyPeers: () => readonly { readonly node: MemberNode; readonly runId: string }[];
   /** Another listed node that is the same process. */
   readonly twin: (runId: string) => string | undefined;
   readonly quarantineOff?: boolean;
 }
 
 export class Admission {
-  readonly node: RedisNode;
+  readonly node: MemberNode;
   readonly #options: AdmissionOptions;
   #state: NodeState = 'silent';
   #detail = 'not connected yet';

@@ -1,16 +1,16 @@
 /** Adoption: the explicit act that hands a cluster over to another node list, or to another longest ttl. */
 import { type AdminAnswer, detailOf } from '../nodes/admin.ts';
+import type { MemberNode } from '../nodes/member.ts';
 import { newQuarantineId } from '../nodes/quarantine.ts';
-import type { RedisNode } from '../nodes/redis-node.ts';
 import type { Random } from '../std/random.ts';
 import { majorityOf } from './ballot.ts';
 import { contact, type Report } from './bootstrap.ts';
 import { bring, type Peer } from './takeover.ts';
 
 export interface AdoptOptions {
-  readonly oldNodes: readonly RedisNode[];
+  readonly oldNodes: readonly MemberNode[];
   readonly oldCluster: string;
-  readonly nodes: readonly RedisNode[];
+  readonly nodes: readonly MemberNode[];
   readonly cluster: string;
   readonly longestTtlMs: number;
   readonly random: Random;

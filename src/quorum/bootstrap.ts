@@ -1,8 +1,8 @@
 /** Bootstrap: the one-shot act that makes a cluster out of nodes that have never been one. */
 import { type AdminAnswer, detailOf } from '../nodes/admin.ts';
+import type { MemberNode } from '../nodes/member.ts';
 import { SCHEMA } from '../nodes/node.ts';
 import { factsFault, newQuarantineId } from '../nodes/quarantine.ts';
-import type { RedisNode } from '../nodes/redis-node.ts';
 import { type Clock, pause } from '../std/clock.ts';
 import type { Random } from '../std/random.ts';
 
@@ -20,12 +20,12 @@ const LOOK_AGAIN_MS = 200;
 type State = Extract<AdminAnswer, { kind: 'state' }>;
 
 /** The run id of the process behind a node, once it can be reached. */
-export async function contact(node: RedisNode): Promise<string | undefined> {
+export async function contact(node: MemberNode): Promise<string | undefined> {
   return (await node.ready(CONTACT_MS))?.runId;
 }
 
 interface BootstrapOptions {
-  readonly nodes: readonly RedisNode[];
+  readonly nodes: readonly MemberNode[];
   readonly cluster: string;
   readonly longestTtlMs: number;
   readonly clock: Clock;

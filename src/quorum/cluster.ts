@@ -1,6 +1,7 @@
 /** The nodes of one cluster together: connects them, keeps looking after them, and says whether a majority is ready. */
 import { hash } from 'node:crypto';
 import type { Probe } from '../domain/probe.ts';
+import type { MemberNode } from '../nodes/member.ts';
 import type { LockNode } from '../nodes/node.ts';
 import { RedisNode, type RedisNodeOptions } from '../nodes/redis-node.ts';
 import type { Clock, Timer } from '../std/clock.ts';
@@ -41,6 +42,8 @@ export interface ClusterOptions {
   readonly quarantineOff?: boolean;
   /** TEST HOOK: see RedisNodeOptions. */
   readonly scripts?: RedisNodeOptions['scripts'];
+  /** How a node is reached; as a Redis server unless said. */
+  readonly connect?: (options: RedisNodeOptions) => MemberNode;
 }
 
 /** Which node list this is, whatever its order: another list must not meddle with these nodes. */
@@ -65,17 +68,17 @@ export class Cluster implements Store {
     this.replica = options.replica ?? '';
     const cluster = fingerprint(options.nodes, options.namespace);
     const { namespace, nodeTimeoutMs, clock, probe, longestTtlMs } = options;
-    const nodes = options.nodes.map(
-      (address) =>
-        new RedisNode({
-          ...address,
-          namespace,
-          timeoutMs: nodeTimeoutMs,
-          clock,
-          probe,
-          replica: this.replica,
-          ...(options.scripts === undefined ? {} : { scripts: options.scripts }),
-        }),
+    const connect = options.connect ?? ((settings) => new RedisNode(settings));
+    const nodes = options.nodes.map((address) =>
+      connect({
+        ...address,
+        namespace,
+        timeoutMs: nodeTimeoutMs,
+        clock,
+        probe,
+        replica: this.replica,
+        ...(options.scripts === undefined ? {} : { scripts: options.scripts }),
+      }),
     );
     this.nodes = nodes;
     this.#swept = nodes.map(() => '');
@@ -183,7 +186,7 @@ export class Cluster implements Store {
     this.#timers[1] = this.#options.clock.after(delayMs, () => void this.#sweep());
   }
 
-  #readyPeers(index: number): { node: RedisNode; runId: string }[] {
+  #readyPeers(index: number): { node: MemberNode; runId: string }[] {
     return this.#admissions.flatMap((admission, at) =>
       at !== index && admission.ready && admission.runId !== undefined
         ? [{ node: admission.node, runId: admission.runId }]

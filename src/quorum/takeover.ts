@@ -1,11 +1,11 @@
 /** Takes fences over from other nodes, a page at a time, before a forgetful node votes again. */
 import type { FenceEntry } from '../nodes/admin.ts';
-import type { RedisNode } from '../nodes/redis-node.ts';
+import type { MemberNode } from '../nodes/member.ts';
 
 const PAGE = 500;
 
 export interface Peer {
-  readonly node: RedisNode;
+  readonly node: MemberNode;
   readonly runId: string;
 }
 
@@ -15,7 +15,7 @@ export interface Peer {
  * this node had no part in (docs/model, rejoin).
  */
 export async function takeOver(
-  node: RedisNode,
+  node: MemberNode,
   runId: string,
   quarantineId: string,
   peers: readonly Peer[],
@@ -24,7 +24,7 @@ export async function takeOver(
   return whole.filter(Boolean).length;
 }
 
-async function takeFrom(node: RedisNode, runId: string, quarantineId: string, peer: Peer): Promise<boolean> {
+async function takeFrom(node: MemberNode, runId: string, quarantineId: string, peer: Peer): Promise<boolean> {
   for (let after = ''; ; ) {
     const page = await peer.node.admin({ kind: 'fences', runId: peer.runId, after, limit: PAGE });
     if (page.kind !== 'fences') return false;
@@ -36,7 +36,7 @@ async function takeFrom(node: RedisNode, runId: string, quarantineId: string, pe
 
 /** Raises what `node` knows to `entries` and `floor`; false when it is no longer in that quarantine. */
 export async function bring(
-  node: RedisNode,
+  node: MemberNode,
   runId: string,
   quarantineId: string,
   entries: readonly FenceEntry[],
