@@ -63,7 +63,8 @@ test('as process 1 it does not wait for dead orphans that nobody collects', asyn
 /** In a terminal of its own; `text` is what is typed. */
 function atTerminal(name: string, script: string): RunProcess {
   const bin = new URL('../../bin/holdfast', import.meta.url).pathname;
-  const line = [bin, 'run', name, ...where(), '--', 'sh', '-c', `'${script}'`].join(' ');
+  // Some shells stay in between otherwise, and the terminal's interrupt ends them, and with them the terminal.
+  const line = ['exec', bin, 'run', name, ...where(), '--', 'sh', '-c', `'${script}'`].join(' ');
   return new RunProcess([], { instead: ['script', '--quiet', '--return', '--command', line, '/dev/null'] });
 }
 
