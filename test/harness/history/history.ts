@@ -25,7 +25,7 @@ export interface Asked {
   readonly calledMs: Ms;
   readonly answeredMs?: Ms;
   readonly outcome: 'granted' | 'busy' | 'refused' | 'unknown';
-  /** Of a refusal. */
+  /** Of a refusal; of an `unknown` what was told, `CANCELLED` where the caller itself gave up or died. */
   readonly reason?: string;
   readonly grant?: Grant;
   /** When it was first told that it stands in line; it stood there by then, and keeps its place until it is answered. */
@@ -116,7 +116,10 @@ export interface Fault {
 export interface Healed {
   readonly kind: 'healed';
   readonly atMs: Ms;
-  /** Until when each resource that was asked for must have been granted once more. */
+  /**
+   * Until when each resource that was asked for must have been granted once more. Half of that time must be enough for
+   * what the faults left (leases of the dead, nodes that do not vote yet), and all of it for the longest wait.
+   */
   readonly aliveByMs: Ms;
 }
 
