@@ -3,7 +3,8 @@
  *
  *            +--------- facts or meta unfit ---------> REFUSE (asked again now and then)
  *   contact -+- meta of this run --------------------> READY
- *            +- durable meta of the previous run ----> INHERIT, then READY
+ *            +- durable meta of the previous run,
+ *            |  and durable now -------------------> INHERIT, then READY
  *            +- anything else: it may have forgotten -> QUARANTINE -> WAIT W -> TAKEOVER -> CREATE, then READY
  *
  * W is the longest ttl that anybody may have been promised, stretched by the drift: after it no lease that the
@@ -61,7 +62,8 @@ export function decide(identity: Identity, sight: Sight): Step {
   if (unfit !== undefined) return { kind: 'refuse', detail: unfit };
   const { meta, facts } = sight;
   if (meta?.runId === facts.runId) return { kind: 'ready' };
-  if (meta?.durable === true) return { kind: 'inherit', previousRunId: meta.runId };
+  // A run that keeps no such file has not read one: what it bears came from somewhere older.
+  if (meta?.durable === true && facts.durable) return { kind: 'inherit', previousRunId: meta.runId };
   if (sight.quarantine?.runId !== facts.runId) {
     const why =
       meta === undefined ? 'no meta: empty, new or flushed' : 'restarted without appendfsync always';

@@ -41,6 +41,15 @@ function silence(why: Silent['why'], detail: string): Silent {
   return { kind: 'silent', why, detail };
 }
 
+/** Others may have written to the node's keys: what cannot be read is silence, and no end of this process (G10). */
+function answerIn(text: string, nowMicros: number): Answer {
+  try {
+    return parseAnswer(text, nowMicros);
+  } catch (cause) {
+    return silence('error', `unreadable answer: ${String(cause)}`);
+  }
+}
+
 export class RedisNode implements MemberNode {
   readonly id: string;
   onReady: (facts: NodeFacts) => void = () => {};
@@ -136,8 +145,14 @@ export class RedisNode implements MemberNode {
 
   async admin(op: AdminOp): Promise<AdminAnswer> {
     const reply = await this.#command(() => this.#run(this.#scripts.admin, [adminText(op)]));
-    if (typeof reply === 'string') return parseAdmin(reply);
-    return { kind: 'failed', detail: reply instanceof Error ? reply.message : 'no answer in time' };
+    if (typeof reply !== 'string') {
+      return { kind: 'failed', detail: reply instanceof Error ? reply.message : 'no answer in time' };
+    }
+    try {
+      return parseAdmin(reply);
+    } catch (cause) {
+      return { kind: 'failed', detail: `what the node keeps of itself cannot be read: ${String(cause)}` };
+    }
   }
 
   async ready(withinMs = Number.POSITIVE_INFINITY): Promise<NodeFacts | undefined> {
@@ -190,7 +205,7 @@ export class RedisNode implements MemberNode {
     const [time, ...texts]: string[] = reply.split('\n');
     const nowMicros = Number(time);
     this.#observe(sentMs, nowMicros);
-    return texts.map((text) => parseAnswer(text, nowMicros));
+    return texts.map((text) => answerIn(text, nowMicros));
   }
 
   #observe(sentMs: number, nowMicros: number): void {

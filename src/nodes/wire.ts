@@ -140,6 +140,9 @@ function listOf<T>(value: unknown): T[] {
 
 function holderOf(tuple: HolderTuple): NodeHolder {
   const [resource, leaseRef, token, owner, remainingMs, card, binding, progress] = tuple;
+  // Whoever reads a card later relies on it.
+  const written: unknown = JSON.parse(card);
+  if (typeof written !== 'object' || written === null) throw new Error(`no card: ${card}`);
   return { resource, leaseRef, token: BigInt(token), owner, remainingMs, card, binding, progress };
 }
 

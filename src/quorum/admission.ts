@@ -124,9 +124,11 @@ export class Admission {
     this.#factsAtMs = this.#options.clock.monotonicMs();
     const fault = factsFault(facts);
     if (fault !== undefined) this.#refuse(fault);
-    if (facts.durable !== known.durable) {
-      await this.node.admin({ kind: 'durable', runId: facts.runId, durable: facts.durable });
-    }
+    if (facts.durable !== known.durable) await this.#noteDurable(facts);
+  }
+
+  async #noteDurable({ runId, durable }: NodeFacts): Promise<void> {
+    await this.node.admin({ kind: 'durable', runId, durable });
   }
 
   async #examine(): Promise<void> {
@@ -165,6 +167,8 @@ export class Admission {
       case 'ready': {
         const floor = read.meta?.floor ?? 0n;
         if (this.#floor !== 'clocks') this.#floor = floor === 0n ? '' : String(floor);
+        // It may have changed while this replica had no connection, so that no reading before shows it.
+        if (read.meta?.durable !== facts.durable) await this.#noteDurable(facts);
         this.node.admit({ runId: facts.runId, ...identity });
         // Its meta is in order; whether it votes, and by which clock, only a vote tells: it may be suspect.
         await this.#ping();

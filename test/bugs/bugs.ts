@@ -75,7 +75,7 @@ export const bugs: readonly Bug[] = [
     patches: [
       {
         file: node('quarantine.ts'),
-        rule: 'if (meta?.durable === true)',
+        rule: 'if (meta?.durable === true && facts.durable)',
         instead: 'if (meta !== undefined)',
       },
       { file: node('memory-admin.ts'), rule: 'if (!meta.durable)', instead: 'if (false)' },

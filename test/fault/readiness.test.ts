@@ -62,6 +62,17 @@ describe('/readyz', () => {
     await readyz(one, 200, 15_000);
   });
 
+  test('turns 503 while two nodes cannot write, says why, and comes back', async () => {
+    const one = await replica();
+    const lease = await one.client.lock('gpu/0');
+    for (const index of [1, 2]) await nodes.run(index, 'CONFIG', 'SET', 'maxmemory', '1');
+    expect(await readyz(one, 503, 2000)).toMatch(/n2: silent.*OOM/);
+    expect(await one.client.release(lease.lease_id)).toBe(true);
+    for (const index of [1, 2]) await nodes.run(index, 'CONFIG', 'SET', 'maxmemory', '0');
+    await readyz(one, 200, 5000);
+    await one.client.lock('gpu/0');
+  });
+
   test('stays 200 while one node of three is away', async () => {
     const one = await replica();
     await nodes.servers[0]!.kill('SIGKILL');

@@ -30,10 +30,12 @@ export class Fleet {
     return this.#serving[this.#turn % this.#serving.length]!;
   }
 
-  /** The oldest one drains, ends, and is replaced; the result is its exit code and what it wrote. */
-  async restart(): Promise<{ ended: number | NodeJS.Signals | null; output: string }> {
+  /** The oldest one drains, or dies, ends, and is replaced; the result is its exit code and what it wrote. */
+  async restart(
+    signal: NodeJS.Signals = 'SIGTERM',
+  ): Promise<{ ended: number | NodeJS.Signals | null; output: string }> {
     const oldest = this.#serving.shift()!;
-    oldest.signal('SIGTERM');
+    oldest.signal(signal);
     const ended = await oldest.ended();
     this.#serving.push(await this.#start());
     return { ended, output: oldest.output };

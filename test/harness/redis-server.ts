@@ -12,6 +12,8 @@ export interface RedisServerOptions {
   /** More of redis-server's own arguments; the last word on an option wins. */
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** What runs the server, in front of its own command line: a network namespace's `nsenter`. */
+  readonly within?: readonly string[];
 }
 
 /** How long a server may take to answer its first PING before the test is told that it never will. */
@@ -62,7 +64,7 @@ export class RedisServer {
     if (this.#child !== undefined) throw new Error('the server runs already');
     running.add(this);
     this.#output = '';
-    const [file, ...before] = command();
+    const [file = '', ...before] = [...(this.#options.within ?? []), ...command()];
     const child = spawn(file, [...before, ...this.#arguments()], {
       cwd: this.directory,
       env: { ...process.env, ...this.#options.env },

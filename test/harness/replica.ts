@@ -1,6 +1,7 @@
 /** Replicas for tests: in this process by startReplica, or as a process of their own by bin/holdfast. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { bootstrap, type Replica, type ReplicaHooks, startReplica } from '../../src/app.ts';
 import { loadSettings, type Settings } from '../../src/config.ts';
@@ -93,6 +94,9 @@ export class TestReplica {
   }
 }
 
+/** Two seconds on an idle machine; one on which a dozen of them start at once is slow. */
+const START_MS = 60_000;
+
 const bin = fileURLToPath(new URL('../../bin/holdfast', import.meta.url));
 
 /** A replica that a signal can reach and whose logs somebody could read. */
@@ -111,9 +115,15 @@ export class ReplicaProcess {
     this.client = new RpcClient(address);
   }
 
-  static async start(list: string, env: Environment = {}): Promise<ReplicaProcess> {
+  /** `within`: what runs it, in front of its own command line. */
+  static async start(
+    list: string,
+    env: Environment = {},
+    within: readonly string[] = [],
+  ): Promise<ReplicaProcess> {
     const nodes: Environment = list === '' ? {} : { HOLDFAST_REDIS_NODES: list };
-    const child = spawn(bin, ['serve'], {
+    const [file = bin, ...args] = [...within, bin, 'serve'];
+    const child = spawn(file, args, {
       env: { PATH: process.env.PATH, ...usual, HOLDFAST_LOG_LEVEL: 'trace', ...nodes, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -126,11 +136,15 @@ export class ReplicaProcess {
         output.text += chunk;
       });
     }
-    const line = await until('the replica serves', () => {
-      if (child.exitCode !== null)
-        throw new Error(`the replica ended with ${child.exitCode}:\n${output.text}`);
-      return output.text.split('\n').find((text) => text.includes('"serving"') && text.endsWith('}'));
-    });
+    const line = await until(
+      'the replica serves',
+      () => {
+        if (child.exitCode !== null)
+          throw new Error(`the replica ended with ${child.exitCode}:\n${output.text}`);
+        return output.text.split('\n').find((text) => text.includes('"serving"') && text.endsWith('}'));
+      },
+      START_MS,
+    );
     const { addresses, http } = JSON.parse(line) as { addresses: string[]; http: string };
     return new ReplicaProcess(child, output, addresses[0]!, http);
   }
@@ -140,8 +154,23 @@ export class ReplicaProcess {
     return this.#output.text;
   }
 
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
+  }
+
+  /** Resolves when it stands still. */
+  async pause(): Promise<void> {
+    this.signal('SIGSTOP');
+    const stopped = () => / T /.test(readFileSync(`/proc/${this.pid}/stat`, 'latin1'));
+    await until('the replica stands still', stopped);
+  }
+
+  resume(): void {
+    this.signal('SIGCONT');
   }
 
   /** Its exit code, or the signal that ended it. */

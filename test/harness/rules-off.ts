@@ -37,7 +37,7 @@ export const renewAcquires = without(
     if not held[i] then
       local r = records[i]
       r.value, r.body = value, value .. '\\31' .. ref .. '\\31?{}'
-      r.from, r.length, r.till = #string.match(value, '^(.-)|') + 2, #value, #value + #ref + 2
+      r.from, r.length, r.till = #string.match(value, '^(.-)|') + 2, #value, #value + #ref + 3
       held[i] = r
     end
 `,
@@ -78,3 +78,31 @@ export const overtaking = without('if must_wait(records, shared and 1 or 0, plac
 
 /** Who waits stands in line whether its replica lives or not. */
 export const deadStandInLine = without('if w[1] <= now then return nil, w end', '');
+
+/** A release frees whoever holds the resource, as a DEL would. */
+export const releaseFreesAnybody = without(
+  `    local h = held_by(r, value)
+    if h then
+      if binding < 0`,
+  `    local h = held_by(r, value) or r.value and r
+    if h then
+      if binding < 0`,
+);
+
+/** A holder whose end a clock that was set back has moved far away is believed. */
+export const endNotCut = without('if h.expiry > now + longest then', 'if false then');
+
+/** A node does not remember which requests it has granted. */
+export const requestsForgotten = without(
+  'if not earlier or earlier == value then return',
+  'if true then return',
+);
+
+/** A hold whose write the node refuses (its memory is full, it cannot save) counts as one all the same. */
+export const refusedWriteIsVote = without(
+  "if type(wrote) == 'table' then return full(wrote) end",
+  "if type(wrote) == 'table' then return 'h' end",
+);
+
+/** A record that cannot be read stops whatever came in the same batch. */
+export const oneStopsAll = without('protected(answer_all)', 'true, answer_all()');

@@ -113,6 +113,13 @@ local function opener_of(r)
   return ''
 end
 
+-- Nothing where there is none, or one that no token can be.
+local function fence_entry(name)
+  local r = load(name)
+  if not r.number or not (r.number < 2 ^ 53) then return nil end
+  return { r.name, fence_text(r), string.lower(r.state), opener_of(r) }
+end
+
 function acts.fences()
   if not adopted() and (not meta or meta.runId ~= op.runId) then return lost('the meta is of another run') end
   local from = '-'
@@ -120,10 +127,9 @@ function acts.fences()
   local names = redis.call('ZRANGEBYLEX', KEYS[2], from, '+', 'LIMIT', 0, op.limit)
   local entries = {}
   for i = 1, #names do
-    local r = load(names[i])
-    if r.number then
-      entries[#entries + 1] = { r.name, fence_text(r), string.lower(r.state), opener_of(r) }
-    end
+    -- A record that cannot be read gets no vote here, and must not keep a node out that needs all the others.
+    local read, entry = protected(fence_entry, names[i])
+    if read and entry then entries[#entries + 1] = entry end
   end
   local next = ''
   if #names == op.limit then next = names[#names] end
@@ -150,8 +156,8 @@ end
 function acts.takeover()
   if not under_quarantine(op.runId, op.quarantineId) then return lost('the quarantine is another one') end
   for i = 1, #op.entries do
-    local wrote = raise(unpack(op.entries[i]))
-    if wrote then return answer('failed', { detail = wrote.err }) end
+    local read, wrote = protected(raise, unpack(op.entries[i]))
+    if read and wrote then return answer('failed', { detail = wrote.err }) end
   end
   local known = redis.call('HGET', KEYS[1], 'floor') or '0'
   if tonumber(op.floor) > tonumber(known) then redis.call('HSET', KEYS[1], 'floor', op.floor) end

@@ -82,38 +82,56 @@ end
 -- The short way tells nobody.
 local plainly = not closed and not watched
 
--- Each reads one operation that begins at `at` and answers it; the second result is where the next one begins.
+-- Each reads one operation that begins at `at`, says by `upto` where the next one begins, and answers it.
+local upto
 local PLAIN_HOLD, PLAIN_RELEASE, PACKED = '<Bc0dI4I2I2I2c0', '<Bc0dBc0', '<I4c0'
 local READERS = {
   [byte('h')] = function(operations, at)
-    local name, number, ttl, from, till, put, after = unpack_header(PLAIN_HOLD, operations, at)
+    local name, number, ttl, from, till, put
+    name, number, ttl, from, till, put, upto = unpack_header(PLAIN_HOLD, operations, at)
     local answer = plainly and hold_plainly(name, number, ttl, from, till, put)
-    if answer then return answer, after end
+    if answer then return answer end
     local length = byte(put, 10)
-    return decide({ 'h', name, number, ttl, sub(put, BEFORE_BODY + 1), from - BEFORE_BODY, length, till - BEFORE_BODY }),
-      after
+    return decide({ 'h', name, number, ttl, sub(put, BEFORE_BODY + 1), from - BEFORE_BODY, length, till - BEFORE_BODY })
   end,
   [byte('r')] = function(operations, at)
-    local name, number, value, after = unpack_header(PLAIN_RELEASE, operations, at)
-    local answer = plainly and release_plainly(name, number, value)
-    return answer or decide({ 'r', name, number, value }), after
+    local name, number, value
+    name, number, value, upto = unpack_header(PLAIN_RELEASE, operations, at)
+    return plainly and release_plainly(name, number, value) or decide({ 'r', name, number, value })
   end,
   [byte('b')] = function(operations, at)
-    local name, number, value, after = unpack_header(PLAIN_RELEASE, operations, at)
-    local answer = plainly and release_plainly(name, number, value)
-    return answer or decide({ 'r', name, number, value, 'released', '', 0, 0 }), after
+    local name, number, value
+    name, number, value, upto = unpack_header(PLAIN_RELEASE, operations, at)
+    return plainly and release_plainly(name, number, value)
+      or decide({ 'r', name, number, value, 'released', '', 0, 0 })
   end,
   [byte('p')] = function(operations, at)
-    local packed, after = unpack_header(PACKED, operations, at)
-    return decide(cmsgpack.unpack(packed)), after
+    local packed
+    packed, upto = unpack_header(PACKED, operations, at)
+    return decide(cmsgpack.unpack(packed))
   end,
 }
 
 local answers, answered = { micros(now) }, 1
 local operations, at = ARGV[7], 1
 local size = #operations
+
+local function answer_all()
+  while at <= size do
+    upto = nil
+    local answer = READERS[byte(operations, at)](operations, at + 1)
+    answered = answered + 1
+    answers[answered], at = answer, upto
+  end
+end
+
+-- A record that cannot be read stops its own operation; those that came with it are about other locks.
 while at <= size do
-  answered = answered + 1
-  answers[answered], at = READERS[byte(operations, at)](operations, at + 1)
+  local done, why = protected(answer_all)
+  if not done then
+    loaded, acts = {}, nil
+    answered = answered + 1
+    answers[answered], at = silent('error', type(why) == 'table' and why.err or tostring(why)), upto
+  end
 end
 return table.concat(answers, '\n')

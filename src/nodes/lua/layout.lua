@@ -23,6 +23,8 @@ numbers here: exact below 2^53, which is the year 2255, and only micros() may pr
 10^14 as 1e+14.
 ]]
 local now, longest, watched
+-- Lua's own, before its name goes to the one that catches what a command says.
+local protected = pcall
 local call, pcall, pack, unpack_header, sub = redis.call, redis.pcall, struct.pack, struct.unpack, string.sub
 local RING = 64
 local HEADER = '<dBBc1I4dBBI2'

@@ -56,29 +56,40 @@ local function list(o)
   return cjson.encode({ 'l', views, #names > o[4] })
 end
 
+-- How many holders of it had expired, and whether it was dropped.
+local function tidy(name)
+  local r = load(name)
+  local before_it = (r.value and 1 or 0) + #readers_of(r)
+  settle(r, MEMORY)
+  front(r)
+  local expired = before_it - (r.value and 1 or 0) - #readers_of(r)
+  local fence = r.number
+  local in_use = r.value or has(r.flags, SHARED) or has(r.flags, QUEUED)
+  if not in_use and (not fence or fence + AGE < now) then
+    if fence and fence > floor then
+      floor = fence
+      -- Before the fence goes, so that no moment exists without either.
+      call('HSET', KEYS[1], 'floor', micros(fence))
+    end
+    call('DEL', r.key, BESIDE .. 'x:' .. r.name, BESIDE .. 's:' .. r.name)
+    call('ZREM', KEYS[2], r.name)
+    loaded[r.name] = nil
+    return expired, 1
+  end
+  save(r)
+  return expired, 0
+end
+
 local function sweep(o)
   local limit, expired, dropped = o[3], 0, 0
   local names = range_after(o[2], '', limit)
   for i = 1, #names do
-    local r = load(names[i])
-    local before_it = (r.value and 1 or 0) + #readers_of(r)
-    settle(r, MEMORY)
-    front(r)
-    expired = expired + before_it - (r.value and 1 or 0) - #readers_of(r)
-    local fence = r.number
-    local in_use = r.value or has(r.flags, SHARED) or has(r.flags, QUEUED)
-    if not in_use and (not fence or fence + AGE < now) then
-      if fence and fence > floor then
-        floor = fence
-        -- Before the fence goes, so that no moment exists without either.
-        call('HSET', KEYS[1], 'floor', micros(fence))
-      end
-      call('DEL', r.key, BESIDE .. 'x:' .. r.name, BESIDE .. 's:' .. r.name)
-      call('ZREM', KEYS[2], r.name)
-      loaded[r.name] = nil
-      dropped = dropped + 1
+    -- What cannot be read stays as it is, and what stands behind it is tidied all the same.
+    local read, ended, gone = protected(tidy, names[i])
+    if read then
+      expired, dropped = expired + ended, dropped + gone
     else
-      save(r)
+      loaded[names[i]] = nil
     end
   end
   local next = ''
@@ -117,5 +128,12 @@ local function tell(o)
   return 'T'
 end
 
+-- A node that cannot write cannot vote, and shall not look as if it could: memory full, read-only, a disk that fails.
+-- Nothing is put at the start of nothing, which writes nothing.
+local function ping()
+  local refused = pcall('SETRANGE', BESIDE .. '-', 0, '')
+  return type(refused) == 'table' and full(refused) or 'g'
+end
+
 return { h = hold, n = renew, p = repair, r = release, f = force, v = look, l = list, w = sweep, j = join, y = leave,
-  o = waits, s = settle_these, k = watch, t = tell, g = function() return 'g' end }
+  o = waits, s = settle_these, k = watch, t = tell, g = ping }

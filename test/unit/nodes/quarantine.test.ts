@@ -16,7 +16,7 @@ const facts: NodeFacts = {
   role: 'master',
   clusterEnabled: false,
   maxmemoryPolicy: 'noeviction',
-  durable: false,
+  durable: true,
   version: '7.0.15',
 };
 const meta = (runId: string, more: Partial<Meta> = {}): Meta => ({
@@ -143,6 +143,12 @@ describe('decide', () => {
       }
     }
     expect(wrong).toEqual([]);
+  });
+
+  test('believes no durable meta at a run that is not durable itself: it has read something older', () => {
+    const sight = { quarantinedForMs: 0, readyPeers: 2, peersNeeded: 2, clockSkewMs: SKEW };
+    const taken = decide(identity, { ...sight, facts: { ...facts, durable: false }, meta: metas['old!']! });
+    expect(taken.kind).toBe('quarantine');
   });
 
   test('W is longer than the longest ttl by what clocks may drift', () => {
