@@ -1,4 +1,4 @@
-/** Two projects: `fast` opens no socket, `real` starts redis-server processes. */
+/** Three projects: `fast` opens no socket, `real` starts redis-server processes, `sim` simulates all of them. */
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
@@ -22,13 +22,25 @@ export default defineConfig({
             'test/contract/**/*.test.ts',
             'test/integration/**/*.test.ts',
             'test/fault/**/*.test.ts',
+            'test/model/**/*.test.ts',
             'test/conformance/**/*.test.ts',
+            'test/torture/**/*.test.ts',
             'clients/typescript/test/real/**/*.test.ts',
           ],
           pool: 'forks',
           testTimeout: 60_000,
           hookTimeout: 60_000,
           fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: 'sim',
+          include: ['test/sim/**/*.test.ts'],
+          pool: 'forks',
+          testTimeout: 120_000,
+          // After the others: it takes every core it gets, and some of them wait for real time.
+          sequence: { groupOrder: 1 },
         },
       },
     ],

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the tests and checks need besides npm packages: redis-server, a C compiler, Postgres, a Python
+# What the tests and checks need besides npm packages: redis-server, a C compiler, Postgres, Spin, nftables, a Python
 # environment in .venv, and, where Go is there, grpcurl in .venv/bin. Installs what is missing.
 set -eu
 
@@ -43,6 +43,13 @@ python3 -c 'import ensurepip' 2>/dev/null || set -- "$@" python3-venv
 # Debian keeps it out of the PATH.
 if ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && ! command -v postgres >/dev/null; then
   install postgresql || say "the tests of the Postgres guard and of the job-submit example will be skipped"
+fi
+
+command -v spin >/dev/null || install spin || say "the models (docs/model) will not be searched: that test will be skipped"
+
+# Packet loss and resets, in networks of their own.
+if ! command -v nft >/dev/null || ! command -v ip >/dev/null || ! command -v unshare >/dev/null; then
+  install nftables iproute2 util-linux || say "the tests that lose packets in a private network will be SKIPPED"
 fi
 
 if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))'; then

@@ -4,8 +4,8 @@
  * crash with total loss (one node at a time), quarantine, take-over in single steps, sweep.
  * Actions, network and time as in vote.pml; every attempt draws any T from 1..MAXT.
  * FENCE  T*8 + s; s = opener (attempt+1) or 7 = closed; 0 = this node has no fence.
- * FLOOR  per node: the highest T of any fence it ever dropped.
- * TAKE-OVER  (a peer without a fence stands for its floor, closed: see LOW_TAKE) after the quarantine, in separate steps at any later moments: read the fence of one
+ * FLOOR  per node: the highest T of any fence it ever dropped.  It binds every resource.
+ * TAKE-OVER  after the quarantine, in separate steps at any later moments: read the fence of one
  *        peer, then its floor, the same of the other peer (both must be ready), then become
  *        ready.  What was read is applied at once or later, never lowering what the node has.
  *
@@ -29,9 +29,12 @@
  *   DROP_ONLY     the sweep drops a fence without raising the floor
  *   NO_PEER_FLOOR the take-over leaves out the floors of the peers
  *   FLOOR_FIRST   a peer's floor is read before its fence
- *   LOW_CLOSE     a close creates a fence also at or below the floor (the text as first written)
- *   LOW_TAKE      a taken-over fence may be lower than a floor that was taken over with it
- *                 (the text as first written: `the floor binds only resources without a fence`)
+ *   OPENER_PASSES a hold may come back below the floor to the fence that its attempt has opened
+ *   LOW_CLOSE     a close creates a fence also at or below the floor (harmless where the floor binds)
+ *   FREE_FLOOR    the floor binds only resources without a fence, and at the take-over a peer without a
+ *                 fence stands for its floor, closed (the remedy C2 as first written)
+ *   LOW_TAKE      (with FREE_FLOOR) a taken-over fence may be lower than a floor that was taken over with it
+ *                 (the text as first written)
  */
 #ifndef NA
 #define NA 3
@@ -60,9 +63,16 @@
 #else
 #define FLOOR(x) 0
 #endif
-/* rule 5.  s = 6: opener unknown (T_ONLY) */
+/* rule d.  s = 6: opener unknown (T_ONLY) */
+#define OPENED(x,b) (tk[b]==FT(x) && (FS(x)==b+1 || FS(x)==6))
+#if defined(OPENER_PASSES)
+#define STALE(x,b) ((tk[b]<=FLOOR(x) || tk[b]<=FT(x)) && !OPENED(x,b))
+#elif !defined(FREE_FLOOR)
+#define STALE(x,b) (tk[b]<=FLOOR(x) || (tk[b]<=FT(x) && !OPENED(x,b)))
+#else
 #define STALE(x,b) ((fen[x]==0 && tk[b]<=FLOOR(x)) || (fen[x]!=0 && (tk[b]<FT(x) || \
                    (tk[b]==FT(x) && FS(x)!=b+1 && FS(x)!=6))))
+#endif
 
 byte own[3]; byte orem[3]; byte fen[3];
 #if SWEEPS>0
@@ -296,7 +306,7 @@ end:
 #endif
            );
        d_step { f=fen[i];
-#if SWEEPS>0 && !defined(LOW_TAKE)
+#if SWEEPS>0 && defined(FREE_FLOOR) && !defined(LOW_TAKE)
          if :: f==0 -> rd[i]=rd[i]|4 :: else fi;
 #ifdef FLOOR_FIRST
          if :: f==0 && flo[n]>0 -> f=flo[n]*8+7 :: else fi;
@@ -314,7 +324,7 @@ end:
        d_step {
 #ifndef NO_PEER_FLOOR
          if :: flo[n]<flo[i] -> flo[n]=flo[i] :: else fi;
-#ifndef LOW_TAKE
+#if defined(FREE_FLOOR) && !defined(LOW_TAKE)
          if
          :: BIT(rd[i],2) && flo[i]>0 -> f=flo[i]*8+7; take(n); f=0
          :: else

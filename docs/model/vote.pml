@@ -31,7 +31,20 @@
  *           HALF (with HELD: its validity has ended, node 2's copy has run out already, and
  *           attempt 1 holds node 3 alone with a smaller T), NORELEASE,
  *           TTLS (round r asks for ttl r+1, else for any up to TTL),
- *           QUIET (nobody undoes or releases), NOTICK (all within one tick)
+ *           QUIET (nobody undoes or releases), NOTICK (all within one tick),
+ *           NN nodes (3 or 5; 5 without heartbeats, releases in two phases and crashes),
+ *           ONE=k (attempts 0 to k-1 are those of one Acquire: one secret, one after the other),
+ *           UNDONE (start where attempt 0 has met node 3 alone, with T = 1, and its undo is on the way),
+ *           TAIL=k (k restarts that lose the node's last write alone: appendfsync everysec; its meta
+ *           then names an older run, so it waits and takes over as after a crash),
+ *           JUMP=k (k times a node's wall clock jumps forward: what it holds ends early), SUSPECT
+ *           (each jump is noticed before the node votes again: it is silent for TTL from then on),
+ *           AHEAD (rule e: each node's clock takes tokens up to some T, and goes on; an attempt may
+ *           pass the fence that refused it by one, whatever the clocks say), SHUT_AHEAD (a token that a
+ *           close may not raise the fence to is remembered as closed: the code does not have it),
+ *           SANE (each new T is above all earlier ones),
+ *           ASKED (G2 as the guarantees word it: a grant's token is larger than those of all grants that
+ *           were answered before it was asked for, and no two share one), NO_G1, NO_G4 (that promise is not asserted)
  * Rules switched OFF (each must give a counterexample):
  *   NO_OPENER        the fence does not know who opened it: equal T is accepted unless closed
  *   UNDO_ANY         an undo closes a fence of the same T that another lease opened
@@ -48,6 +61,9 @@
  *   RELEASE_ANY      release closes also without a match anywhere
  *   DUPMSG           (with REFUSERS) the transport may deliver a hold twice; without REFUSERS
  *                    this is harmless
+ *   PER_LEASE        the value names the lease, not the attempt (with ONE)
+ *   OWN_FREE         another attempt of the same secret is no holder in the way (with ONE)
+ *   NO_RUN           the meta is not bound to the process run (with TAIL)
  *   LOST_UNDO        a Heartbeat that ends in LEASE_LOST undoes what it matched or repaired
  */
 #ifndef NA
@@ -65,18 +81,51 @@
 #ifndef CRASH
 #define CRASH 0
 #endif
+#ifndef TAIL
+#define TAIL 0
+#endif
+#ifndef JUMP
+#define JUMP 0
+#endif
+#ifndef ONE
+#define ONE 0
+#endif
+#ifndef NN
+#define NN 3
+#endif
 #ifdef SAME
 #define RA(r) 0
 #else
 #define RA(r) (r)
 #endif
-#define MAJ 2
+#if NN!=3 && (NR>0 || CRASH>0 || TAIL>0 || defined(RELEASE) || defined(HELD))
+#error five nodes: holds and undos alone
+#endif
+#define MAJ (NN/2+1)
+#define ALL ((1<<NN)-1)
 #define BIT(m,x) (((m)>>(x))&1)
-#define CNT(m) (BIT(m,0)+BIT(m,1)+BIT(m,2))
+/* of one Acquire: they share the secret */
+#define SEC(b) ((b)<ONE -> 0 : (b))
+#define OURS(x,b) (own[x]!=0 && SEC(own[x]-1)==SEC(b))
+#ifdef PER_LEASE
+#define MATCHES(x,b) OURS(x,b)
+#else
+#define MATCHES(x,b) (own[x]==b+1)
+#endif
+#if defined(PER_LEASE) || defined(OWN_FREE)
+#define INWAY(x,b) (own[x]!=0 && !OURS(x,b))
+#else
+#define INWAY(x,b) (own[x]!=0)
+#endif
+#if NN==3
+#define HOLDS(b) (own[0]==b+1 || own[1]==b+1 || own[2]==b+1)
+#else
+#define HOLDS(b) (own[0]==b+1 || own[1]==b+1 || own[2]==b+1 || own[3]==b+1 || own[4]==b+1)
+#endif
 #define FT(x) (fen[x]>>3)
 #define FS(x) (fen[x]&7)
 
-/* rule 5 */
+/* rule d */
 #ifdef NO_OPENER
 #define STALE(x,b) (tk[b]<FT(x) || (tk[b]==FT(x) && FS(x)==7))
 #else
@@ -90,12 +139,41 @@
 #define RSTALE(x,b) STALE(x,b)
 #endif
 
-byte own[3]; byte orem[3]; byte fen[3];
-#if CRASH>0
-bit amn[3]; byte quar[3]; byte faults;
-#define AMN(x) amn[x]
+byte own[NN]; byte orem[NN]; byte fen[NN];
+#if CRASH>0 || TAIL>0
+bit amn[NN]; byte quar[NN]; byte faults;
+#define FORGOT(x) amn[x]
 #else
-#define AMN(x) (0)
+#define FORGOT(x) 0
+#endif
+#if TAIL>0
+byte pown[NN]; byte porem[NN]; byte pfen[NN]; bit wrote[NN];   /* before the last write */
+#endif
+#if JUMP>0
+byte jumps;
+#endif
+#ifdef SUSPECT
+byte sus[NN];
+#define AMN(x) (FORGOT(x) || sus[x]!=0)
+#else
+#define AMN(x) FORGOT(x)
+#endif
+#ifdef AHEAD
+byte lim[NN];              /* the largest T that its clock takes */
+byte sn[NA];               /* the fence that refused the attempt before */
+bit rel[NA];               /* it was released: by whoever knows the lease, not what it had seen */
+#define FAR(x,b,s) (tk[b]>lim[x] && !(FT(x)!=0 && tk[b]<=FT(x)+1) && !((s)!=0 && tk[b]<=(s)+1))
+#else
+#define FAR(x,b,s) 0
+#endif
+#ifdef SHUT_AHEAD
+byte shut[NA];             /* nodes that remember that it is closed */
+#define SHUT(x,b) BIT(shut[b],x)
+#else
+#define SHUT(x,b) 0
+#endif
+#if ONE>0
+bit served;                /* the Acquire has its lease */
 #endif
 byte ph[NA];               /* 0 not started 1 voting 2 granted 3 undone or released */
 byte tk[NA]; byte tm[NA];  /* token; elapsed ticks (voting) or remaining validity (granted) */
@@ -117,12 +195,19 @@ byte re[NR]; byte rt[NR];  /* elapsed; ttl asked for */
 byte rn[NR]; byte mi[NR];  /* renew in flight; MISSING was answered, repair due or in flight */
 bit rg[NR];                /* some node matched: repair is allowed */
 bit cold[NR];               /* the lease was nowhere held, nor about to be, when it began */
-byte rk[NR];               /* nodes extended or repaired (each answers once a round) */
+byte r1[NR]; byte r2[NR];  /* the longest and the second longest that nodes said they keep it */
 #ifdef LOST_UNDO
 byte rf[NR]; byte rm[NR];  /* MISSING or repair refused (count); matched or repaired (mask) */
 #endif
 #endif
 byte lastG;
+#ifdef SANE
+byte lastT;
+#endif
+#ifdef ASKED
+byte asked[NA];            /* the highest grant when it was asked for */
+byte granted;              /* a bit per granted token */
+#endif
 byte a; byte r; byte n; byte t; byte i; int k0; int k1;   /* scratch, 0 in every stored state */
 
 inline vote(x,b) {
@@ -135,48 +220,80 @@ inline vote(x,b) {
   :: else
   fi
 }
+#ifdef NO_G4
+#define G4(x,b) skip
+#else
+#define G4(x,b) assert(BIT(gone[b],x)==0)                    /* G4 */
+#endif
+/* what a restart without it finds */
+inline save(x) {
+#if TAIL>0
+  pown[x]=own[x]; porem[x]=orem[x]; pfen[x]=fen[x]; wrote[x]=1
+#else
+  skip
+#endif
+}
 inline hold(x,b) {
   if
   :: AMN(x) -> skip                                          /* AMNESIA = silent */
   :: else ->
      if
      :: own[x]==b+1 -> vote(x,b)                             /* DUP */
-     :: own[x]!=b+1 && (own[x]!=0 || STALE(x,b)) ->          /* HELD or STALE */
+     :: own[x]!=b+1 && (INWAY(x,b) || STALE(x,b) || SHUT(x,b) || FAR(x,b,sn[b])) ->
 #ifdef REFUSERS
         if :: ph[b]==1 -> rfu[b]=rfu[b]|(1<<x) :: else fi;
 #endif
         skip
      :: else ->
-        assert(BIT(gone[b],x)==0);                           /* G4 */
-        own[x]=b+1; orem[x]=TTL; fen[x]=tk[b]*8+b+1; vote(x,b)
+        G4(x,b);
+        save(x); own[x]=b+1; orem[x]=TTL; fen[x]=tk[b]*8+b+1; vote(x,b)
      fi
   fi
 }
 inline undo(x,b) {
   gone[b]=gone[b]|(1<<x);
-  if :: own[x]==b+1 -> own[x]=0; orem[x]=0 :: else fi;
+  save(x);
+  if
+  :: MATCHES(x,b) -> own[x]=0; orem[x]=0; t=1
+  :: else -> t=0
+  fi;
 #ifndef NO_CLOSE
   if
-  :: FT(x)<tk[b] || (FT(x)==tk[b] && FS(x)==b+1) -> fen[x]=tk[b]*8+7
+#ifdef AHEAD
+  :: t==0 && FAR(x,b,(rel[b] -> 0 : sn[b])) ->                /* no match: the fence may not go so far */
+#ifdef SHUT_AHEAD
+     shut[b]=shut[b]|(1<<x)
+#else
+     skip
+#endif
+#endif
+  :: (t==1 || !FAR(x,b,(rel[b] -> 0 : sn[b]))) &&
+     (FT(x)<tk[b] || (FT(x)==tk[b] && FS(x)==b+1)) -> fen[x]=tk[b]*8+7
 #ifdef UNDO_ANY
   :: FT(x)==tk[b] && FS(x)!=b+1 ->
      assert(FS(x)==7 || ph[FS(x)-1]==3);                     /* G10 */
      fen[x]=tk[b]*8+7
 #endif
   :: else
-  fi
+  fi;
 #endif
+  t=0
 }
 #if NR>0
 inline counted(x,q) {
-  if :: rs[q]==1 && rk[q]<MAJ -> rk[q]=rk[q]+1 :: else fi;
+  if
+  :: rs[q]==1 && orem[x]>r1[q] -> r2[q]=r1[q]; r1[q]=orem[x]
+  :: rs[q]==1 && orem[x]<=r1[q] && orem[x]>r2[q] -> r2[q]=orem[x]
+  :: else
+  fi;
 #ifdef LOST_UNDO
   if :: rs[q]==1 -> rm[q]=rm[q]|(1<<x) :: else fi
 #endif
 }
 #endif
-#if CRASH>0
+#if CRASH>0 || TAIL>0
 inline take(x,y) {
+  save(x);
   if
   :: FT(x)<FT(y) -> fen[x]=fen[y]
   :: FT(x)==FT(y) && fen[x]!=fen[y] -> fen[x]=FT(x)*8+7
@@ -187,15 +304,19 @@ inline take(x,y) {
 inline mutex(b) {
   i=0;
   do
+#ifdef NO_G1
+  :: i<NA -> i++
+#else
   :: i<NA -> assert(!(i!=b && ph[i]==2 && tm[i]>0)); i++     /* G1 */
+#endif
   :: else -> break
   od; i=0
 }
 /* from here on no fence goes down any more */
-#if CRASH==0
+#if CRASH+TAIL==0
 #define LASTING 1
 #elif CRASH<9
-#define LASTING (faults==CRASH)
+#define LASTING (faults==CRASH+TAIL)
 #else
 #define LASTING 0
 #endif
@@ -210,7 +331,7 @@ inline mutex(b) {
 #define RVOTES(x) !AMN(x)
 #endif
 #define ANYA a=0; do :: (a<NA-1) -> a++ :: break od
-#define ANYN n=0; do :: (n<2) -> n++ :: break od
+#define ANYN n=0; do :: (n<NN-1) -> n++ :: break od
 #define ANYR r=0; do :: (r<NR-1) -> r++ :: break od
 #define ONLY(c) if :: (c) :: else -> goto norm fi
 
@@ -219,8 +340,17 @@ inline mutex(b) {
 #define SWB(m,x,y) if :: BIT(m,x)!=BIT(m,y) -> m=m^((1<<x)|(1<<y)) :: else fi
 inline key(k,x) {
   k=own[x]+4*orem[x]+16*fen[x];
-#if CRASH>0
+#if CRASH>0 || TAIL>0
   k=k+1024*amn[x]+2048*quar[x];
+#endif
+#if TAIL>0
+  k=k*2+wrote[x];
+#endif
+#ifdef SUSPECT
+  k=k*4+sus[x];
+#endif
+#ifdef AHEAD
+  k=k*4+lim[x];
 #endif
   a=0;
   do
@@ -247,8 +377,17 @@ inline sortpair(x,y) {
   if
   :: k0>k1 ->
      SW(own,x,y); SW(orem,x,y); SW(fen,x,y);
-#if CRASH>0
+#if CRASH>0 || TAIL>0
      SW(amn,x,y); SW(quar,x,y);
+#endif
+#if TAIL>0
+     SW(pown,x,y); SW(porem,x,y); SW(pfen,x,y); SW(wrote,x,y);
+#endif
+#ifdef SUSPECT
+     SW(sus,x,y);
+#endif
+#ifdef AHEAD
+     SW(lim,x,y);
 #endif
      a=0;
      do
@@ -261,6 +400,9 @@ inline sortpair(x,y) {
 #endif
 #ifdef DUPMSG
         SWB(okm[a],x,y);
+#endif
+#ifdef SHUT_AHEAD
+        SWB(shut[a],x,y);
 #endif
         a++
      :: else -> break
@@ -281,6 +423,13 @@ inline sortpair(x,y) {
 }
 
 init {
+#ifdef UNDONE
+  d_step { tk[0]=1; ph[0]=3; own[2]=1; orem[2]=TTL; fen[2]=9; und[0]=4;
+#ifdef SANE
+    lastT=1;
+#endif
+    skip };
+#endif
 #ifdef HELD
   atomic { t=1; do :: (t<MAXT) -> t++ :: break od; tk[0]=t; lastG=t; ph[0]=2;
     tm[0]=1; do :: (tm[0]<TTL) -> tm[0]=tm[0]+1 :: break od;
@@ -297,29 +446,68 @@ init {
 end:
   do
   /* start: any T.  Attempts are interchangeable before they start, so they start in order. */
-  :: atomic { ANYA; ONLY(ph[a]==0 && (a==0 || ph[(a+NA-1)%NA]!=0));
+  :: atomic { ANYA;
+#if ONE>0
+       ONLY(ph[a]==0 && (a==0 || a==ONE || ph[a-1]==3 || (a>ONE && ph[a-1]!=0)) && !(a<ONE && served));
+#else
+       ONLY(ph[a]==0 && (a==0 || ph[(a+NA-1)%NA]!=0));
+#endif
+#ifdef SANE
+       t=lastT+1; ONLY(t<=MAXT); lastT=t;
+#else
        t=1; do :: (t<MAXT) -> t++ :: break od; 1;
-       d_step { tk[a]=t; ph[a]=1; acq[a]=7 }; goto norm }
+#endif
+#if ONE>0
+       ONLY(a==0 || a>=ONE || tk[0]!=t);                 /* nobody proposes a token twice */
+#endif
+#ifdef AHEAD
+       i=0;
+       if
+       :: i=0 :: FT(0)<t -> i=FT(0) :: FT(1)<t -> i=FT(1) :: FT(2)<t -> i=FT(2)
+       fi;
+       sn[a]=i;
+#endif
+       d_step { tk[a]=t; ph[a]=1; acq[a]=ALL; i=0;
+#ifdef ASKED
+         asked[a]=lastG;
+#endif
+         skip }; goto norm }
   /* grant: a majority for, within validity counted from before the first send */
   :: atomic { ANYA; ONLY(ph[a]==1 && ok[a]>=MAJ && tm[a]<TTL);
-       d_step { mutex(a); assert(tk[a]>lastG);                     /* G1, G2 */
-         lastG=tk[a]; ph[a]=2; tm[a]=TTL-tm[a]; ok[a]=0 }; goto norm }
+       d_step { mutex(a);                                          /* G1 */
+#ifdef ASKED
+         assert(tk[a]>asked[a]); assert(!BIT(granted,tk[a]));        /* G2 */
+         granted=granted|(1<<tk[a]); asked[a]=0;
+#else
+         assert(tk[a]>lastG);                                        /* G2 */
+#endif
+#if ONE>0
+         if :: a<ONE -> served=1 :: else fi;
+#endif
+         if :: lastG<tk[a] -> lastG=tk[a] :: else fi;
+         ph[a]=2; tm[a]=TTL-tm[a]; ok[a]=0 }; goto norm }
 #ifndef QUIET
   /* the proposer undoes: timeout, refusal, cancel */
   :: atomic { ANYA; ONLY(ph[a]==1);
-       d_step { ph[a]=3; tm[a]=0; ok[a]=0; und[a]=7;
+       d_step { ph[a]=3; tm[a]=0; ok[a]=0; und[a]=ALL;
+#ifdef ASKED
+         asked[a]=0;
+#endif
 #ifdef REFUSERS
-         und[a]=7&~rfu[a]; gone[a]=rfu[a];
+         und[a]=ALL&~rfu[a]; gone[a]=rfu[a];
 #endif
          skip }; goto norm }
 #ifndef NORELEASE
   /* the client releases, at any replica */
   :: atomic { ANYA; ONLY(ph[a]==2);
        d_step { ph[a]=3; tm[a]=0;
+#ifdef AHEAD
+         rel[a]=1;
+#endif
 #ifdef RELEASE
          rlm[a]=7
 #else
-         und[a]=7
+         und[a]=ALL
 #endif
        }; goto norm }
 #endif
@@ -391,11 +579,11 @@ end:
   :: atomic { ANYR; ONLY(rs[r]==1 && mi[r]!=0 && re[r]!=0 && rg[r]); d_step { re[r]=0 }; goto norm }
 #endif
   /* renewed */
-  :: atomic { ANYR; ONLY(rs[r]==1 && rk[r]>=MAJ && re[r]<rt[r]);
+  :: atomic { ANYR; ONLY(rs[r]==1 && re[r]<r2[r]);
        d_step { rs[r]=2; assert(!cold[r]);                            /* H */
          if
          :: ph[RA(r)]==2 -> mutex(RA(r)); assert(tk[RA(r)]==lastG);  /* G1, G2 */
-            if :: tm[RA(r)]<rt[r]-re[r] -> tm[RA(r)]=rt[r]-re[r] :: else fi
+            if :: tm[RA(r)]<r2[r]-re[r] -> tm[RA(r)]=r2[r]-re[r] :: else fi
          :: else
          fi }; goto norm }
 #ifdef LOST_UNDO
@@ -415,15 +603,16 @@ end:
           :: AMN(n) -> skip
           :: else ->
              if
-             :: own[n]==a+1 -> counted(n,r); rg[r]=1;
+             :: own[n]==a+1 -> rg[r]=1; save(n);
 #ifdef SHORTEN
-                orem[n]=rt[r]
+                orem[n]=rt[r];
 #else
-                if :: orem[n]<rt[r] -> orem[n]=rt[r] :: else fi
+                if :: orem[n]<rt[r] -> orem[n]=rt[r] :: else fi;
 #endif
+                counted(n,r)
 #ifdef RENEW_ACQUIRES
              :: own[n]==0 && !STALE(n,a) ->
-                assert(BIT(gone[a],n)==0);                           /* G4 */
+                G4(n,a);
                 own[n]=a+1; orem[n]=rt[r]; fen[n]=tk[a]*8+a+1; counted(n,r)
 #endif
              :: else -> mi[r]=mi[r]|(1<<n)
@@ -434,16 +623,17 @@ end:
 #ifndef REPAIR_AMNESIA
           :: AMN(n) -> skip
 #endif
-          :: own[n]==a+1 && RVOTES(n) -> counted(n,r);
-             if :: orem[n]<rt[r] -> orem[n]=rt[r] :: else fi
-          :: own[n]!=a+1 && RVOTES(n) && (own[n]!=0 || RSTALE(n,a)) ->
+          :: own[n]==a+1 && RVOTES(n) -> save(n);
+             if :: orem[n]<rt[r] -> orem[n]=rt[r] :: else fi;
+             counted(n,r)
+          :: own[n]!=a+1 && RVOTES(n) && (own[n]!=0 || RSTALE(n,a) || SHUT(n,a)) ->
 #ifdef LOST_UNDO
              if :: rs[r]==1 -> rf[r]=rf[r]+1 :: else fi;
 #endif
              skip
-          :: own[n]==0 && RVOTES(n) && !RSTALE(n,a) ->
-             assert(BIT(gone[a],n)==0);                              /* G4 */
-             own[n]=a+1; orem[n]=rt[r]; fen[n]=tk[a]*8+a+1; counted(n,r)
+          :: own[n]==0 && RVOTES(n) && !RSTALE(n,a) && !SHUT(n,a) ->
+             G4(n,a);
+             save(n); own[n]=a+1; orem[n]=rt[r]; fen[n]=tk[a]*8+a+1; counted(n,r)
           fi }
        :: else -> goto norm
        fi; goto norm }
@@ -453,10 +643,16 @@ end:
   :: d_step { 1 ->
        n=0;
        do
-       :: n<3 ->
+       :: n<NN ->
           if :: own[n]!=0 -> orem[n]=orem[n]-1; if :: orem[n]==0 -> own[n]=0 :: else fi :: else fi;
-#if CRASH>0
+#if CRASH>0 || TAIL>0
           if :: quar[n]>0 -> quar[n]=quar[n]-1 :: else fi;
+#endif
+#if TAIL>0
+          if :: pown[n]!=0 -> porem[n]=porem[n]-1; if :: porem[n]==0 -> pown[n]=0 :: else fi :: else fi;
+#endif
+#ifdef SUSPECT
+          if :: sus[n]>0 -> sus[n]=sus[n]-1 :: else fi;
 #endif
           n++
        :: else -> break
@@ -472,11 +668,38 @@ end:
 #if NR>0
        r=0;
        do
-       :: r<NR -> if :: rs[r]==1 && re[r]<rt[r] -> re[r]=re[r]+1 :: else fi; r++
+       :: r<NR -> if :: rs[r]==1 && re[r]<TTL -> re[r]=re[r]+1 :: else fi; r++
        :: else -> break
        od
 #endif
      }; goto norm
+#endif
+#ifdef AHEAD
+  /* a node's clock goes on */
+  :: atomic { ANYN; ONLY(lim[n]<MAXT); d_step { lim[n]=lim[n]+1 }; goto norm }
+#endif
+#if JUMP>0
+  /* a node's wall clock jumps forward */
+  :: atomic { ANYN; ONLY(jumps<JUMP && own[n]!=0); t=0; do :: t<orem[n]-1 -> t++ :: break od; 1;
+       d_step { jumps=jumps+1; orem[n]=t; if :: t==0 -> own[n]=0 :: else fi;
+#ifdef SUSPECT
+         sus[n]=TTL;
+#endif
+         skip }; goto norm }
+#endif
+#if TAIL>0
+  /* a restart without the last write, one node at a time */
+  :: atomic { ANYN; ONLY(faults<CRASH+TAIL && wrote[n] && !amn[0] && !amn[1] && !amn[2]);
+       d_step { faults=faults+1; own[n]=pown[n]; orem[n]=porem[n]; fen[n]=pfen[n];
+         a=0;
+         do
+         :: a<NA -> gone[a]=gone[a]&~(1<<n); a++
+         :: else -> break
+         od; a=0;
+#ifndef NO_RUN
+         amn[n]=1; quar[n]=TTL;
+#endif
+         skip }; goto norm }
 #endif
 #if CRASH>0
   /* total loss, one node at a time */
@@ -497,6 +720,8 @@ end:
          amn[n]=1; quar[n]=TTL;
 #endif
          skip }; goto norm }
+#endif
+#if CRASH>0 || TAIL>0
   /* rejoin (taken in one step here; memory.pml takes it apart): the highest fence of both
      peers, never lowering its own; equal T with different openers counts as closed */
   :: atomic { ANYN; ONLY(amn[n] && quar[n]==0);
@@ -518,7 +743,7 @@ norm: /* canonical form: drop messages without any effect, forget what nothing r
        od;
 #endif
        if
-       :: rs[r]==2 -> re[r]=0; rk[r]=0; cold[r]=0;
+       :: rs[r]==2 -> re[r]=0; r1[r]=0; r2[r]=0; cold[r]=0;
 #ifdef LOST_UNDO
           rf[r]=0; rm[r]=0;
 #endif
@@ -543,10 +768,17 @@ norm: /* canonical form: drop messages without any effect, forget what nothing r
        :: else -> break
        od;
 #endif
-#ifndef NO_OPENER
+#if TAIL>0
        n=0;
        do
-       :: n<3 ->
+       :: n<NN -> if :: faults==CRASH+TAIL -> pown[n]=0; porem[n]=0; pfen[n]=0; wrote[n]=0 :: else fi; n++
+       :: else -> break
+       od;
+#endif
+#if !defined(NO_OPENER) && !defined(PER_LEASE)
+       n=0;
+       do
+       :: n<NN ->
           /* a hold that will always be STALE, an undo that finds its work done */
           if :: LASTING && ph[a]>0 && own[n]!=a+1 && STALE(n,a) -> acq[a]=acq[a]&~(1<<n) :: else fi;
 #ifndef UNDO_ANY
@@ -573,14 +805,28 @@ norm: /* canonical form: drop messages without any effect, forget what nothing r
 #ifdef RELEASE
                  && rlm[a]==0 && rno[a]==0
 #endif
-                 && own[0]!=a+1 && own[1]!=a+1 && own[2]!=a+1) -> tk[a]=0 :: else fi
+                 && !HOLDS(a)) -> tk[a]=0;
+#ifdef AHEAD
+             sn[a]=0; rel[a]=0;
+#endif
+#ifdef SHUT_AHEAD
+             shut[a]=0;
+#endif
+             skip
+             :: else
+          fi
        :: else
        fi; a++
     :: else -> break
     od;
     t=0; i=0;
 #ifndef NOSYM
+#if NN==3
     sortpair(0,1); sortpair(1,2); sortpair(0,1);
+#else
+    sortpair(0,1); sortpair(3,4); sortpair(2,4); sortpair(2,3); sortpair(0,3); sortpair(0,2); sortpair(1,4);
+    sortpair(1,3); sortpair(1,2);
+#endif
 #endif
     a=0; r=0; n=0; t=0; i=0; k0=0; k1=0
   }; goto end }

@@ -178,10 +178,11 @@ function byFences(turn: Turn, op: HoldOp | RepairOp): Answer | undefined {
   return highest === undefined ? undefined : { kind: 'stale', fence: highest };
 }
 
-/** HOLD d for one resource: the fence, unless this very lease opened it, and the floor. */
-function refusingFence(turn: Turn, op: Proposal, fence: Fence | undefined): Token | undefined {
+/** HOLD d for one resource: the floor, and the fence unless this very lease opened it; such a repair passes both. */
+function refusingFence(turn: Turn, op: HoldOp | RepairOp, fence: Fence | undefined): Token | undefined {
   if (fence !== undefined && op.token === fence.token && fence.state === 'open') {
-    if (fence.opener === op.secret || !turn.rules.equalTokenOtherOpener) return undefined;
+    const passes = op.kind === 'repair' || op.token > floorOf(turn);
+    if (passes && (fence.opener === op.secret || !turn.rules.equalTokenOtherOpener)) return undefined;
   }
   const highest = maxToken(fence?.token ?? NO_TOKEN, floorOf(turn));
   return op.token <= highest ? highest : undefined;

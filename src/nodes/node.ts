@@ -53,7 +53,7 @@ export const SCHEMA = 3;
  *   c. any resource has a holder that is exclusive, or any at all if this is not shared, or another attempt of this
  *      secret (or, partly, this value)        -> conflict(these holders, in the order of `resources` and, of readers,
  *                                                of their values' bytes; at most 64 readers of one resource)
- *   d. for each resource, unless its fence is (token, open, this secret): token <= fence or token <= floor
+ *   d. for each resource: token <= floor, or token <= fence unless the fence is (token, open, this secret)
  *                                             -> stale(the highest fence or floor of these resources)
  *   e. for any resource: token > max(now + lead, fence + slack, seen + slack); no fence counts as 0
  *                                             -> ahead
@@ -120,6 +120,7 @@ export interface RenewOp {
 
 /**
  * REPAIR (second half of Heartbeat, sent only after another node matched): rules b, c and d of HOLD, not a, e, w;
+ * where the fence is (token, open, this secret) the floor does not count, either;
  * then as HOLD f with the given binding, progress and marker key (a marker with a key that is unknown here is
  * written live; one that is known stays), no entry being taken off -> held. Event `renewed`.
  * A shared one below the fence is not stale by d if writer < token, token > floor and token is not SHUT: the fence then
@@ -213,7 +214,7 @@ export interface SweepOp {
   readonly limit: number;
 }
 
-/** PING: answers with the node's time if it may vote; what probes send. */
+/** PING: answers with the node's time if it may vote and can write; what probes send. */
 export interface PingOp {
   readonly kind: 'ping';
 }

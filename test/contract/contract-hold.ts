@@ -99,7 +99,7 @@ function describeFences(node: () => Caller): void {
     expect(await node().hold(first)).toEqual({ kind: 'held' });
   });
 
-  test('d: is stale up to the floor, but for the lease that opened the fence', async () => {
+  test('d: is stale up to the floor, but for the repair of the lease that opened the fence', async () => {
     await node().hold(attempt('old', T + 5n, 'gone'));
     await node().release(attempt('old', T + 5n, 'gone'));
     await node().hold(attempt('old', T, 'kept'), { ttlMs: 60_000 });
@@ -116,7 +116,8 @@ function describeFences(node: () => Caller): void {
     expect(await node().hold(attempt('new', T + 6n, 'never'))).toEqual({ kind: 'held' });
     // A fence below the floor hides nothing that was dropped elsewhere; only its own lease may come back to it.
     expect(await node().hold(attempt('new', T + 5n, 'kept'))).toEqual({ kind: 'stale', fence: T + 5n });
-    expect(await node().hold(attempt('old', T, 'kept'))).toEqual({ kind: 'held' });
+    expect(await node().hold(attempt('old', T, 'kept'))).toEqual({ kind: 'stale', fence: T + 5n });
+    expect(await node().repair(attempt('old', T, 'kept'))).toEqual({ kind: 'held' });
   });
 
   test('d: names the highest of all fences that refuse', async () => {

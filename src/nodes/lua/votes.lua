@@ -33,9 +33,9 @@ local function opened_by(r, value)
 end
 
 -- Rule d: is `token` refused by the fence or by the floor, and by which?
-local function stale(r, token, value)
+local function stale(r, token, value, repairs)
   local fence = r.number
-  if fence and token == fence and opened_by(r, value) then return nil end
+  if fence and token == fence and (repairs or token > floor) and opened_by(r, value) then return nil end
   if fence and token <= fence and fence >= floor then return fence end
   if token <= floor then return floor end
   return nil
@@ -47,7 +47,7 @@ local function may_return(r, token)
 end
 
 -- Rules b, c and d, shared by hold and repair; nil when nothing stands against it, and for c also that it is c.
-local function objection(records, value, token, shared, returns)
+local function objection(records, value, token, shared, repairs)
   local same, held, holders = 0, 0, {}
   for i = 1, #records do
     if held_by(records[i], value) then same = same + 1 end
@@ -64,8 +64,8 @@ local function objection(records, value, token, shared, returns)
   local highest
   for i = 1, #records do
     local r = records[i]
-    local fence = stale(r, token, value)
-    if fence and not (returns and may_return(r, token)) and (not highest or fence > highest) then highest = fence end
+    local fence = stale(r, token, value, repairs)
+    if fence and not (repairs and shared and may_return(r, token)) and (not highest or fence > highest) then highest = fence end
   end
   if highest then return cjson.encode({ 's', micros(highest) }) end
   return nil
@@ -224,7 +224,7 @@ end
 local function repair(o)
   local value, progress, mkey, mdigest, shared = sub(o[5], 1, o[7]), o[10], o[11], o[12], o[13] == 1
   local records = load_all(o[2])
-  local against, held = objection(records, value, o[3], shared, shared)
+  local against, held = objection(records, value, o[3], shared, true)
   if held then return answer(records, cjson.encode({ 'c', against, false })) end
   if against then return answer(records, against) end
   local wrote = take_all(records, 'renewed', o,
