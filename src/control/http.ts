@@ -2,7 +2,7 @@
 
 import { unlink } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { connect, type ListenOptions } from 'node:net';
+import { connect, type ListenOptions, type Socket } from 'node:net';
 
 export type HttpAddress =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
@@ -100,7 +100,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpDoor> {
       });
     },
   );
-  server.maxConnections = CONNECTIONS_MAX;
+  keepRoom(server);
   await listen(server, options.address);
   const bound = server.address();
   const taken = typeof bound === 'object' && bound !== null ? bound.port : 0;
@@ -112,6 +112,22 @@ export async function startHttp(options: HttpOptions): Promise<HttpDoor> {
         server.closeAllConnections();
       }),
   };
+}
+
+/**
+ * Whoever comes takes the place of the one who came first: were it refused instead, a hundred idle connections would
+ * keep a probe out, and the process be restarted for that.
+ */
+function keepRoom(server: Server): void {
+  const open = new Set<Socket>();
+  server.on('connection', (socket) => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+    if (open.size <= CONNECTIONS_MAX) return;
+    const [first] = open;
+    open.delete(first as Socket);
+    first?.destroy();
+  });
 }
 
 async function listen(server: Server, address: HttpAddress): Promise<void> {

@@ -1,6 +1,12 @@
 /** Tells a client that ended its stream from one that fell silent. */
 import { subscribe } from 'node:diagnostics_channel';
-import { constants, type Http2Session, type ServerHttp2Stream } from 'node:http2';
+import {
+  constants,
+  type Http2Session,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../std/clock.ts';
 
@@ -71,9 +77,34 @@ class Standing implements Connection {
   }
 }
 
+/**
+ * Of one call, all in all, also where HPACK makes each of them a byte: every open call of a connection keeps its own.
+ * Node resets what has more, but only once the client has acknowledged our settings; until then it allows 16 MiB.
+ */
+export const HEADER_BYTES = 16_384;
+/** What HTTP/2 counts for a header besides its text. */
+const HEADER_EXTRA_BYTES = 32;
+
+function bytesOf(headers: IncomingHttpHeaders): number {
+  let bytes = 0;
+  for (const name of Object.keys(headers)) {
+    const value = headers[name] ?? '';
+    for (const one of [value].flat()) bytes += name.length + one.length + HEADER_EXTRA_BYTES;
+  }
+  return bytes;
+}
+
 subscribe(STREAM_CREATED, (message) => {
-  const { session } = (message as { stream: ServerHttp2Stream }).stream;
-  if (session !== undefined) (session.socket as Named)[CONNECTION]?.carries(session);
+  const { stream, headers } = message as { stream: ServerHttp2Stream; headers: IncomingHttpHeaders };
+  const session = stream.session as ServerHttp2Session | undefined;
+  const connection = (session?.socket as Named | undefined)?.[CONNECTION];
+  if (session === undefined || connection === undefined) return;
+  connection.carries(session);
+  if (session.pendingSettingsAck && bytesOf(headers) > HEADER_BYTES) {
+    // Later, because grpc-js does not expect a stream that has ended before it heard of it.
+    const error = new Error('headers beyond their bound');
+    setImmediate(() => session.destroy(error, constants.NGHTTP2_ENHANCE_YOUR_CALM));
+  }
 });
 
 /**

@@ -7,15 +7,17 @@ import {
   type ServerInterceptor,
   status,
 } from '@grpc/grpc-js';
-import { type Refusal, refuse } from '../domain/refusals.ts';
+import type { Refusal } from '../domain/refusals.ts';
 import type { Clock } from '../std/clock.ts';
 import { malformed } from './calls.ts';
 import type { HoldResponse } from './gen/holdfast/v1/HoldResponse.ts';
-import { internal, toStatus } from './status.ts';
+import { Packed, unpackLate } from './packed.ts';
+import { internal, tooLarge, toStatus } from './status.ts';
 import type { CallSpan, Tracing } from './tracing.ts';
 
 // grpc-js exports neither of these by name.
 type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];
+type Method = Parameters<ServerInterceptor>[0];
 type PartialStatus = Parameters<ServerInterceptingCallInterface['sendStatus']>[0];
 
 export interface Watch {
@@ -28,8 +30,6 @@ export interface Watch {
 const OURS = '/holdfast.';
 const HOLD = '/holdfast.v1.LockService/Hold';
 const SESSION = '/holdfast.v1.LockService/Session';
-
-const tooLarge: Refusal = refuse('QUOTA', 'the message is larger than this service takes or sends');
 
 /**
  * Statuses that grpc-js makes itself carry no reason. Those about our calls get one, except CANCELLED and
@@ -58,19 +58,25 @@ class WatchedCall extends ServerInterceptingCall {
   readonly #path: string;
   /** Whether the handler runs at once, or only when its single request is complete. */
   readonly #readsStream: boolean;
+  readonly #deserialize: Method['requestDeserialize'];
   readonly #startedMs: number;
   #handler: Listener | undefined;
   #span: CallSpan | undefined;
   #over = false;
   #gone = false;
+  /** The single request, while nobody knows yet whether it is complete. */
+  #packed: Packed | undefined;
   onGone: (() => void) | undefined;
 
-  constructor(inner: ServerInterceptingCallInterface, path: string, readsStream: boolean, watch: Watch) {
+  constructor(inner: ServerInterceptingCallInterface, method: Method, watch: Watch) {
     super(inner);
+    const { path, requestStream, requestDeserialize } = method;
     this.#inner = inner;
     this.#watch = watch;
     this.#path = path;
-    this.#readsStream = readsStream;
+    this.#readsStream = requestStream;
+    this.#deserialize = requestDeserialize;
+    unpackLate(inner, path.startsWith(OURS));
     this.#startedMs = watch.clock.monotonicMs();
     // The transport ends calls by itself (deadline, oversize, a write that failed), past every interceptor;
     // its own method is the one place through which all endings go.
@@ -122,16 +128,32 @@ class WatchedCall extends ServerInterceptingCall {
   }
 
   onReceiveMessage(message: unknown): void {
-    if (!this.#gone) this.#handler?.onReceiveMessage(message);
+    if (this.#gone) return;
+    if (message instanceof Packed && this.#packed === undefined) {
+      this.#packed = message;
+      this.#inner.startRead();
+    } else {
+      this.#handler?.onReceiveMessage(message);
+    }
   }
 
   /** With a single request this starts the handler; grpc-js itself would do so after the deadline, too. */
   onReceiveHalfClose(): void {
     if (this.#readsStream) {
       if (!this.#gone) this.#handler?.onReceiveHalfClose();
-    } else if (!this.#left()) {
+    } else if (!this.#left() && this.#unpack()) {
       this.#run(() => this.#handler?.onReceiveHalfClose());
     }
+  }
+
+  /** False if that cannot be done, and the call is answered. */
+  #unpack(): boolean {
+    if (this.#packed === undefined) return true;
+    const bytes = this.#packed.unpacked();
+    this.#packed = undefined;
+    if (Buffer.isBuffer(bytes)) this.#handler?.onReceiveMessage(this.#deserialize(bytes));
+    else this.#inner.sendStatus(bytes);
+    return !this.#over;
   }
 
   onCancel(): void {
@@ -207,7 +229,7 @@ export class IdleStreams {
 
 export function watchCalls(watch: Watch, streams: IdleStreams): ServerInterceptor {
   return (method, inner) => {
-    const call = new WatchedCall(inner, method.path, method.requestStream, watch);
+    const call = new WatchedCall(inner, method, watch);
     if (method.responseStream) streams.add(call);
     return call;
   };

@@ -1,13 +1,14 @@
 /** The contract as grpc-js needs it: service definitions, and the descriptors that reflection shows. */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { ServiceDefinition } from '@grpc/grpc-js';
+import { type ServiceDefinition, status } from '@grpc/grpc-js';
 import { loadSync, type Options, type PackageDefinition } from '@grpc/proto-loader';
 import { protoPath as healthProtoPath } from 'grpc-health-check';
 import protobuf from 'protobufjs';
 import type { AdminServiceDefinition } from './gen/holdfast/v1/AdminService.ts';
 import type { LockServiceDefinition } from './gen/holdfast/v1/LockService.ts';
 import type { SessionRequest__Output } from './gen/holdfast/v1/SessionRequest.ts';
+import { Packed } from './packed.ts';
 import { describable } from './reflection.ts';
 
 const PROTO_FOLDER = fileURLToPath(new URL('../../proto', import.meta.url));
@@ -31,7 +32,9 @@ export interface Contract {
 /** grpc-js answers INTERNAL, without details, when a decoder throws; so ours does not. */
 function forgiving(definition: ServiceDefinition): ServiceDefinition {
   const methods = Object.entries(definition).map(([name, method]) => {
-    const requestDeserialize = (bytes: Buffer): unknown => {
+    const requestDeserialize = (bytes: Buffer | Packed): unknown => {
+      // The interceptor asks again once it is unpacked.
+      if (bytes instanceof Packed) return bytes;
       try {
         return method.requestDeserialize(bytes);
       } catch {
@@ -69,17 +72,28 @@ function written(definition: ServiceDefinition, root: protobuf.Root): ServiceDef
  */
 export class UnreadRequest {
   readonly #type: protobuf.Type;
-  readonly #bytes: Buffer;
+  readonly #bytes: Buffer | Packed;
+  #tooLarge = false;
 
-  constructor(type: protobuf.Type, bytes: Buffer) {
+  constructor(type: protobuf.Type, bytes: Buffer | Packed) {
     this.#type = type;
     this.#bytes = bytes;
   }
 
+  /** Why it could not be read, if so: it would be larger than a message may be. */
+  get tooLarge(): boolean {
+    return this.#tooLarge;
+  }
+
   /** Undefined if it is no message of a session. */
   read(): SessionRequest__Output | undefined {
+    const bytes = this.#bytes instanceof Packed ? this.#bytes.unpacked() : this.#bytes;
+    if (!Buffer.isBuffer(bytes)) {
+      this.#tooLarge = bytes.code === status.RESOURCE_EXHAUSTED;
+      return undefined;
+    }
     try {
-      return this.#type.decode(this.#bytes) as unknown as SessionRequest__Output;
+      return this.#type.decode(bytes) as unknown as SessionRequest__Output;
     } catch {
       return undefined;
     }
@@ -88,7 +102,7 @@ export class UnreadRequest {
 
 function unread(definition: ServiceDefinition, root: protobuf.Root): ServiceDefinition {
   const type = root.lookupType('holdfast.v1.SessionRequest');
-  const requestDeserialize = (bytes: Buffer): UnreadRequest => new UnreadRequest(type, bytes);
+  const requestDeserialize = (bytes: Buffer | Packed): UnreadRequest => new UnreadRequest(type, bytes);
   return { ...definition, Session: { ...definition.Session!, requestDeserialize } };
 }
 

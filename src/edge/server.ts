@@ -6,6 +6,7 @@ import {
   ServerCredentials,
   type ServerOptions,
   type ServiceDefinition,
+  setLogger,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
@@ -16,7 +17,7 @@ import type { Locks } from '../locks/locks.ts';
 import { type Clock, pause, systemClock } from '../std/clock.ts';
 import { type AdminContext, adminCalls, type ServiceHealth } from './admin-calls.ts';
 import { Flights } from './calls.ts';
-import { Connections } from './connections.ts';
+import { Connections, HEADER_BYTES } from './connections.ts';
 import type { TtlSettings } from './fields.ts';
 import { holdHandler } from './hold-calls.ts';
 import { IdleStreams, watchCalls } from './interceptor.ts';
@@ -94,6 +95,15 @@ function serverOptions(options: EdgeOptions): ServerOptions {
   };
 }
 
+/**
+ * grpc-js tells standard error of each header that breaks its rules, with what the client sent: a client could write
+ * there as much as it likes. Only what was asked for by GRPC_TRACE is told, as everything is.
+ */
+function quietLogger(probe: Probe): Pick<Console, 'error' | 'info' | 'debug'> {
+  const tell = (text: unknown): void => probe.notice('info', 'grpc-js traces', { text: String(text) });
+  return { error() {}, info: tell, debug: tell };
+}
+
 class RunningEdge implements Edge {
   readonly #clock: Clock;
   readonly #flights = new Flights();
@@ -139,9 +149,16 @@ class RunningEdge implements Edge {
     };
     const interceptors = [watchCalls(watch, this.#idleStreams)];
     this.#server = new Server({ ...serverOptions(options), interceptors });
-    // grpc-js has no option for it. If the field goes, test/fault/disconnects-many.test.ts says so.
-    const { commonServerOptions } = this.#server as unknown as { commonServerOptions?: object };
-    Object.assign(commonServerOptions ?? {}, RESETS);
+    // grpc-js has no options for them. If the field goes, test/fault/disconnects-many.test.ts says so.
+    const { commonServerOptions } = this.#server as unknown as {
+      commonServerOptions?: { settings?: object };
+    };
+    if (commonServerOptions !== undefined) {
+      const { settings } = commonServerOptions;
+      const bounded = { ...settings, maxHeaderListSize: HEADER_BYTES };
+      Object.assign(commonServerOptions, RESETS, { settings: bounded });
+    }
+    setLogger(quietLogger(probe));
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
     const contract = loadContract();
     this.#server.addService(contract.locks, {

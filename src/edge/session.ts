@@ -15,12 +15,14 @@ import { Outbox } from './outbox.ts';
 import type { UnreadRequest } from './protos.ts';
 import { type Seq, SeqSet, seqOf, wireSeq } from './seq-set.ts';
 import { CHECK_TOKEN, HEARTBEAT, type PlainOp, RELEASE } from './session-ops.ts';
-import { internal, isRefusal, toStatus } from './status.ts';
+import { internal, isRefusal, tooLarge, toStatus } from './status.ts';
 import type { Standing, StreamContext } from './streams.ts';
 import { Unanswered } from './unanswered.ts';
 import { type Writer, Writes } from './writes.ts';
 
 export type SessionCall = ServerDuplexStream<UnreadRequest, SessionResponse>;
+
+const unreadable = (request: UnreadRequest): Refusal => (request.tooLarge ? tooLarge : malformed);
 
 export class Session implements Standing, Living, Writer {
   readonly kind = 'session';
@@ -87,7 +89,7 @@ export class Session implements Standing, Living, Writer {
     if (this.#lifeline.over) return;
     try {
       const request = unread.read();
-      const refusal = request === undefined ? malformed : this.#read(request);
+      const refusal = request === undefined ? unreadable(unread) : this.#read(request);
       if (refusal !== undefined) this.#close('closed', refusal);
       else this.#holdBack();
     } catch (cause) {

@@ -144,6 +144,8 @@ export function toStatus(refusal: Refusal): WireStatus {
   return { code, details, metadata };
 }
 
+export const tooLarge: Refusal = refuse('QUOTA', 'the message is larger than this service takes or sends');
+
 /** What a caller learns of a defect: nothing. The cause goes to the log. */
 export const internal: Refusal = refuse('INTERNAL', 'a defect of the service; its log has the details');
 
