@@ -38,7 +38,8 @@ const BATCH_SIZES = [1, 2, 4, 8, 16, 32, 64, 128];
 
 /** What is exported before anything has happened: a missing series and a series at 0 look different to an alert. */
 const OPERATIONS: Readonly<Record<string, readonly Outcome[]>> = {
-  acquire: ['granted', 'busy', 'refused'],
+  // `gone`: its caller left in the middle of it.
+  acquire: ['granted', 'busy', 'gone', 'refused'],
   heartbeat: ['renewed', 'refused'],
   release: ['released', 'gone', 'refused'],
   inspect: ['read', 'refused'],
@@ -49,7 +50,7 @@ const OPERATIONS: Readonly<Record<string, readonly Outcome[]>> = {
   // A grant whose caller had left, returned.
   give_back: ['released', 'gone', 'refused'],
   // A lease that another stream kept, taken over.
-  resume: ['renewed', 'refused'],
+  resume: ['renewed', 'gone', 'refused'],
 };
 const METHODS = [
   ...['Acquire', 'Heartbeat', 'Release', 'Inspect', 'List', 'CheckToken', 'Hold', 'Session'].map(

@@ -82,7 +82,7 @@ class Acquisition {
         return this.#busy(holders, { line: lineOf(outcome.answers) });
       }
       if (outcome.kind === 'split') await this.#jitter();
-      if (this.#caller.gone()) return callerGone();
+      if (this.#caller.gone()) return callerGone;
     }
     return this.#busy(holders);
   }
@@ -99,7 +99,7 @@ class Acquisition {
     const first = names === undefined ? undefined : await this.#asking(names);
     if (first?.kind === 'granted') return this.#have(first.lease);
     if (first?.kind === 'refused') return first.refusal;
-    if (this.#caller.gone()) return callerGone();
+    if (this.#caller.gone()) return callerGone;
     const { clock } = this.#quorum;
     const agoMs = clock.monotonicMs() - this.#startedMs;
     const id = this.#attempts.requestKey ?? this.#random.bytes(12).toString('base64url');
@@ -219,7 +219,7 @@ class Acquisition {
       if (!waiter.joined) this.#line.rejoin(waiter, [...this.#quorum.nodeIds.keys()]);
       return end.refusal;
     }
-    if (end.kind === 'gone') return this.#giveUp(waiter, callerGone());
+    if (end.kind === 'gone') return this.#giveUp(waiter, callerGone);
     this.#line.uncover(waiter);
     // Only who has stood in line can be told where.
     if (!waiter.joined) this.#line.rejoin(waiter, [...this.#quorum.nodeIds.keys()]);

@@ -90,9 +90,7 @@ export class Attempts {
     }
     await this.#undo(attempt, ballot, verdict);
     if (verdict !== undefined) return this.#conclude(attempt, ballot, verdict);
-    const refusal = this.#caller.gone()
-      ? callerGone()
-      : this.#refuseQuorum(ballot, 'the votes came too late');
+    const refusal = this.#caller.gone() ? callerGone : this.#refuseQuorum(ballot, 'the votes came too late');
     return { kind: 'refused', refusal };
   }
 
@@ -211,7 +209,7 @@ export class Attempts {
   async #undo({ op, manner }: Attempt, ballot: Ballot, verdict: Verdict | undefined): Promise<void> {
     const targets = undoTargets(ballot.answers);
     if (targets.length === 0) return;
-    const undo = undoOf(op);
+    const undo = undoOf(op, verdict?.kind === 'replayed');
     const voted = targets.filter((index) => !isSilent(ballot.answers[index]));
     const unheard = targets.filter((index) => isSilent(ballot.answers[index]));
     if (verdict?.kind === 'held') {
@@ -238,21 +236,20 @@ export class Attempts {
 
 /**
  * Names binding 0: a repeat of the request that was answered meanwhile has raised the binding, and the lease is
- * then the repeater's. docs/decisions/0005-replay-binds.md
+ * then the repeater's. `lost`: a majority holds another lease of this request. Then this attempt can be nobody's, and a
+ * repeat that met it at one node has bound it for nothing. docs/decisions/0005-replay-binds.md
  */
-function undoOf(op: HoldOp): ReleaseOp {
+function undoOf(op: HoldOp, lost: boolean): ReleaseOp {
   return {
     ...endOf(op, 'undone', '', true),
-    binding: 0,
+    ...(lost ? {} : { binding: 0 }),
     seen: op.seen,
     ...(op.marker === undefined ? {} : { markerKey: op.marker.key }),
   };
 }
 
 /** Nobody reads this refusal: the edge finds the call cancelled. */
-export function callerGone(): Refusal {
-  return refuse('INTERNAL', 'the caller went away before the answer');
-}
+export const callerGone: Refusal = refuse('INTERNAL', 'the caller went away before the answer');
 
 /** Scope of a request id: identity and owner; the digest covers everything else that was asked. */
 function markerOf(ask: AcquireAsk, principal: string): Marker {

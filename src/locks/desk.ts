@@ -7,6 +7,7 @@ import { assert } from '../std/assert.ts';
 import type { Random } from '../std/random.ts';
 import { acquire } from './acquire.ts';
 import { askerFor } from './asker.ts';
+import { callerGone } from './attempt.ts';
 import { heartbeat } from './heartbeat.ts';
 import { Holds } from './holds.ts';
 import { checkToken, inspect, list } from './inspect.ts';
@@ -44,7 +45,10 @@ export function makeLocks({
     const startedMs = quorum.clock.monotonicMs();
     const answer = await act;
     const tookMs = quorum.clock.monotonicMs() - startedMs;
-    if (answer.kind === 'refusal') {
+    if (answer === callerGone) {
+      // No defect, although nobody is left to be told anything better.
+      probe.operation(name, 'gone', tookMs);
+    } else if (answer.kind === 'refusal') {
       const { reason, metadata } = answer as Refusal;
       probe.operation(name, 'refused', tookMs, reason);
       // A lease that no node has ever known, or one that somebody else freed: the caller acts on what is not its own.

@@ -70,7 +70,7 @@ export class Holds {
     const name = leaseNameOf(lease);
     if (lease.replayed) return this.resume(name, news, true);
     await giveBack(this.#keeping.quorum, name);
-    return callerGone();
+    return callerGone;
   }
 
   /**

@@ -104,5 +104,5 @@ test.each(mutations)('found where it is put in: $name', ({ rule, put }) => {
     }),
     { numRuns: 150 },
   );
-  expect(times, 'how often it could be put in').toBeGreaterThan(10);
+  expect(times, 'how often it could be put in').toBeGreaterThan(2);
 });
