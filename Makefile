@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help start test bench check fix deps tools
+.PHONY: help start test sim soak bench check fix deps tools
 
 # npm writes this file last, so it says which lock file is installed.
 INSTALLED := node_modules/.package-lock.json
@@ -17,6 +17,15 @@ start: $(INSTALLED) ## install what is missing and serve on the embedded store; 
 
 test: $(INSTALLED) tools ## install all that the tests need, then check and run every test
 	@scripts/test.sh
+
+SIM_SECONDS ?= 30
+SOAK_SECONDS ?= 3600
+
+sim: $(INSTALLED) ## simulate clusters under faults for SIM_SECONDS and judge what they did
+	@node_modules/.bin/node test/sim/run.ts --seconds $(SIM_SECONDS)
+
+soak: $(INSTALLED) ## the same for SOAK_SECONDS, with seeds that nobody has tried
+	@node_modules/.bin/node test/sim/run.ts --seconds $(SOAK_SECONDS) --from $$(date +%s)
 
 bench: $(INSTALLED) ## run the benchmarks
 	@PATH="$(CURDIR)/node_modules/.bin:$$PATH" node bench/main.ts

@@ -14,6 +14,11 @@ export interface Plan {
   /** The usual network between replicas and nodes, and between clients and replicas: uniform between these. */
   readonly delayMs: readonly [number, number];
   readonly faults: readonly Fault[];
+  /**
+   * `config adopt`: all replicas stop at atMs, an operator hands the nodes over to another longest ttl (and tries again
+   * until it worked), and replicas start with it at untilMs. Leases that were granted before are still promised.
+   */
+  readonly adoption?: { readonly atMs: number; readonly untilMs: number; readonly longestTtlMs: number };
   /** Faults end by then; afterwards clients go on for a while, then stop, and the nodes must come to rest. */
   readonly healMs: number;
   readonly endMs: number;
