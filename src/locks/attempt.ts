@@ -64,6 +64,7 @@ export class Attempts {
   readonly #secret: string;
   readonly #marker: Marker | undefined;
   #seen: Token = NO_TOKEN;
+  readonly #proposed: Token[] = [];
 
   constructor(quorum: Quorum, random: Random, ask: AcquireAsk, caller: Caller) {
     this.#quorum = quorum;
@@ -96,7 +97,7 @@ export class Attempts {
 
   #propose(manner: Manner): Attempt {
     const watch = new Stopwatch(this.#quorum.clock);
-    const token = this.#quorum.tokens.propose(maxToken(this.#seen, manner.fence ?? NO_TOKEN));
+    const token = this.#newToken(maxToken(this.#seen, manner.fence ?? NO_TOKEN));
     const value = leaseValue(this.#secret, token);
     const { ttlMs, owner, mode } = this.#ask;
     const { resources, place } = manner;
@@ -122,6 +123,17 @@ export class Attempts {
       ...(mode === 'shared' ? { mode } : {}),
     };
     return { op: more, watch, manner };
+  }
+
+  /**
+   * Above a fence that is ahead of our clock the next token is always the same, and the clock may be set back between:
+   * with a token that an earlier attempt had, that attempt's undo, on its way still, would free this one.
+   */
+  #newToken(seen: Token): Token {
+    let token = this.#quorum.tokens.propose(seen);
+    while (this.#proposed.includes(token)) token = this.#quorum.tokens.propose(token);
+    this.#proposed.push(token);
+    return token;
   }
 
   /** Whether a grant still has somebody to go to and validity left. */

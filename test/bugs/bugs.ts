@@ -40,6 +40,17 @@ export const bugs: readonly Bug[] = [
     ],
   },
   {
+    name: 'token-twice',
+    hole: 'Two attempts of one call may have the same token, and so the same value: the late undo of one frees the other.',
+    patches: [
+      {
+        file: 'src/locks/attempt.ts',
+        rule: 'while (this.#proposed.includes(token))',
+        instead: 'while (false)',
+      },
+    ],
+  },
+  {
     name: 'open-undo',
     hole: 'An undo that finds nothing closes nothing: the vote that it chases may still arrive.',
     patches: [
