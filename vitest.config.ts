@@ -13,6 +13,8 @@ export default defineConfig({
             'clients/typescript/test/unit/**/*.test.ts',
           ],
           pool: 'forks',
+          // Some enumerate for seconds, and share the machine.
+          testTimeout: 60_000,
         },
       },
       {
