@@ -2,7 +2,7 @@
  * The waiting line of a node: what it may be asked about waiters, and what it tells. Goes on where node.ts ends.
  *
  * A node remembers, besides what node.ts says,
- *   per waiter id  its PLACE and its deadline; it is LIVE while deadline > now;
+ *   per waiter id  its PLACE and its deadline; it is LIVE while now < deadline <= now + the place's livenessMs;
  *   per resource   the LINE: entries of waiters, ordered by (order, id), the lowest first. A waiter has an entry in the
  *                  line of each of its place's resources until the entry is taken off: by a HOLD of that resource that
  *                  succeeds, by LEAVE, or when the waiter is found dead at the front. Whether a waiter of several
@@ -16,6 +16,12 @@
  * Two modes CONFLICT unless both are shared. Entries AHEAD of a place: those of other live waiters with a lower
  * (order, id); to whoever has no place all are ahead. FREE for a place or for an asker: a resource without a
  * conflicting holder and without a live conflicting entry ahead.
+ *
+ * A deadline further away than the liveness was written before the clock was set back, by whoever may be dead since; it
+ * is not cut, as a holder's expiry is by step 2, but counts as dead at once: only the first of a line is looked at each
+ * time, so a cut would delay who is behind many dead ones by a liveness for each. Who lives takes its place anew, with
+ * its order, well within its liveness, and loses no more than that. What was never taken off may count as live again
+ * when the clock comes near its deadline, for one liveness at most.
  *
  * The line never decides who holds (node.ts does); it only ever makes a hold wait. So nothing here bears on safety.
  */

@@ -1,6 +1,6 @@
 /** What becomes of waiters: step 3 takes the dead off a line, and a wait that may be part of a cycle says so (line.ts). */
 import { describe, expect, test } from 'vitest';
-import { attempt, type Caller, lineOf, placeOf, tokenAt } from './caller.ts';
+import { attempt, type Caller, lineOf, placeOf, tokenAt, waiterOf } from './caller.ts';
 
 const held = { kind: 'held' };
 const first = attempt('one', tokenAt(), 'a');
@@ -10,6 +10,7 @@ const late = placeOf('late', 20);
 
 export function waiterContract(node: () => Caller): void {
   describeDead(node);
+  describeSetBack(node);
   describeTangled(node);
 }
 
@@ -73,6 +74,49 @@ function describeDead(node: () => Caller): void {
       });
       const fences = await node().admin({ kind: 'fences', runId: node().runId, after: '', limit: 9 });
       expect(fences).toMatchObject({ kind: 'fences', entries: [] });
+    });
+  });
+}
+
+function describeSetBack(node: () => Caller): void {
+  describe('a waiter whose place was taken before the clock was set back', () => {
+    const HOUR = 3_600_000_000;
+
+    test('is dead: in nobody’s way, and none that its owner waits by', async () => {
+      await node().join(early);
+      node().at(-1);
+      expect(await node().waits('owner of early')).toEqual([]);
+      expect((await node().look('a'))?.line).toMatchObject({ length: 1 });
+      expect(await node().hold(first)).toEqual(held);
+      node().at(0);
+      expect((await node().look('a'))?.line).toBeUndefined();
+      expect(await node().waits('owner of early')).toEqual([]);
+    });
+
+    test('is live if its place can last that long', async () => {
+      node().at(-1);
+      await node().join(early);
+      node().at(0);
+      await node().join(late);
+      node().at(-1);
+      expect(await node().waits('owner of early')).toEqual([waiterOf(early)]);
+      expect(await node().waits('owner of late')).toEqual([]);
+      expect(await node().hold(first)).toMatchObject({ kind: 'wait' });
+    });
+
+    test('keeps its order when it takes its place anew', async () => {
+      await node().join(early);
+      await node().join(late);
+      node().at(-HOUR);
+      expect(await node().join(late)).toMatchObject({ line: { position: 1, length: 1, free: ['a'] } });
+      expect(await node().join(early)).toMatchObject({ line: { position: 1, length: 2, free: ['a'] } });
+      expect(await node().join(late)).toMatchObject({ line: { position: 2, length: 2, free: [] } });
+    });
+
+    test('delays nobody, however many such stand ahead', async () => {
+      for (const order of [1, 2, 3]) await node().join(placeOf(`dead${order}`, order));
+      node().at(-HOUR);
+      expect(await node().join(late)).toMatchObject({ line: { position: 1, length: 1, free: ['a'] } });
     });
   });
 }

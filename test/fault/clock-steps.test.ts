@@ -7,7 +7,7 @@ import { HoldStream } from '../harness/lock-streams.ts';
 import { Nodes } from '../harness/nodes.ts';
 import { Preload } from '../harness/preload.ts';
 import { bootstrapped, expireMs, span, TestReplica } from '../harness/replica.ts';
-import { endNotCut } from '../harness/rules-off.ts';
+import { deadlineBelieved, endNotCut } from '../harness/rules-off.ts';
 import { until } from '../harness/until.ts';
 
 const S = 1_000_000;
@@ -127,6 +127,60 @@ describe('a node whose clock goes back an hour while somebody dead holds', () =>
 
   test('lets it go soon; where ends are believed as they stand, keeps it for an hour', async () => {
     expect(await Promise.all([scripts, endNotCut].map(grantedSoon))).toEqual([true, false]);
+  });
+});
+
+describe('two nodes whose clocks go back an hour while somebody stands in line whose replica is dead', () => {
+  const livenessMs = 900;
+
+  /** The third node alone, whose clock is right, is no majority. */
+  async function servedSoon(using: typeof scripts): Promise<{ served: boolean; ghosts: number }> {
+    const clock = Preload.skewedClock();
+    const own = await Nodes.start(3, (index) => (index < 2 ? { env: clock.env } : {}));
+    closing.push(() => own.close().then(() => clock.close()));
+    await bootstrapped(own.list, env);
+    const options = { scripts: using, maxTtlMs: LONGEST_MS, nodeTimeoutMs: 400, waiting: { livenessMs } };
+    const [doomed, living] = [
+      await Desk.open(own.list, options),
+      await Desk.open(own.list, options),
+    ] as const;
+    for (const desk of [doomed, living]) closing.push(() => desk.close());
+    const line = async (index: number) =>
+      (await own.run(index, 'ZRANGE', 'holdfast:b:q:line', 0, -1)) as readonly string[];
+    const queued = (count: number) =>
+      until(`${count} stand in line`, async () =>
+        (await Promise.all([0, 1, 2].map(line))).every(({ length }) => length === count),
+      );
+    await living.lock('line', { owner: 'holder', ttlMs: LONGEST_MS });
+    void doomed.acquire('line', { owner: 'ghost', waitMs: 50_000 });
+    await queued(1);
+    const [ghost] = await line(0);
+    let served = false;
+    void living.acquire('line', { owner: 'next', waitMs: 50_000 }).then((answer) => {
+      served = granted(answer);
+    });
+    await queued(2);
+    await living.locks.inspect('line', 0);
+    doomed.close();
+    clock.set(-HOUR);
+    const stepped = (state: string) => () => [0, 1].every((index) => living.states[index] === state);
+    await until('the step is noticed', stepped('suspect'));
+    await until('the clocks are trusted again', stepped('ready'));
+    // A place that is taken anew, and the look once a second.
+    const sinceMs = performance.now();
+    await until(
+      'the next one is served, or should have been',
+      () => served || performance.now() > sinceMs + livenessMs + 2 * 1000,
+    );
+    const lines = await Promise.all([0, 1].map(line));
+    return { served, ghosts: lines.filter((ids) => ids.includes(ghost!)).length };
+  }
+
+  test('let the next one go on soon; where deadlines are believed as they stand, block the line for an hour', async () => {
+    expect(await Promise.all([scripts, deadlineBelieved].map(servedSoon))).toEqual([
+      { served: true, ghosts: 0 },
+      { served: false, ghosts: 2 },
+    ]);
   });
 });
 

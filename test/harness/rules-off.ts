@@ -79,6 +79,9 @@ export const overtaking = without('if must_wait(records, shared and 1 or 0, plac
 /** Who waits stands in line whether its replica lives or not. */
 export const deadStandInLine = without('if w[1] <= now then return nil, w end', '');
 
+/** The deadline of a place that a clock that was set back has moved far away is believed. */
+export const deadlineBelieved = without('if w[10] and w[1] > now + w[10] * 1000 then', 'if false then');
+
 /** A release frees whoever holds the resource, as a DEL would. */
 export const releaseFreesAnybody = without(
   `    local h = held_by(r, value)

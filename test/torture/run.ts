@@ -75,12 +75,13 @@ const ORDER_SLACK_MS = 1000;
 const SHARE_MAX = 0.25;
 const GRANTS_A_SECOND = 2;
 
-/** Who stands in line, without the places that are over: those stay until somebody comes across them. */
+/** Who stands in line, without the places that are over (or further away than they can last): those stay until somebody comes across them. */
 const LIVE = `
-local live = {}
+local live, now = {}, tonumber(ARGV[1])
 for _, id in ipairs(redis.call('ZRANGE', 'holdfast:b:q:' .. KEYS[1], 0, -1)) do
   local packed = redis.call('GET', 'holdfast:b:w:' .. id)
-  if packed and cmsgpack.unpack(packed)[1] > tonumber(ARGV[1]) then live[#live + 1] = id end
+  local w = packed and cmsgpack.unpack(packed)
+  if w and w[1] > now and w[1] <= now + w[10] * 1000 then live[#live + 1] = id end
 end
 return live`;
 const READERS = `

@@ -19,7 +19,7 @@ test(
       clients: 4,
       subject: 'holdfast',
       plain: false,
-      clocks: false,
+      clocks: true,
       env: {},
     });
     const report = reportOf(ran);

@@ -5,8 +5,8 @@ Part of the votes script after readers.lua (concatenated by ../scripts.ts); uses
   ARGV[8] replica  whoever asks
 
 The line q:NAME is a sorted set of waiter ids by order. A waiter w:ID is packed {deadline, order, ticket, priority,
-replica, owner, shared, any, names}; a PLACE comes as {id, ticket, order, priority, replica, owner, shared, any, names,
-liveness in ms, most}, where shared is 0 or 1 and names a text or a list.
+replica, owner, shared, any, names, liveness in ms (older versions write none)}; a PLACE comes as {id, ticket, order,
+priority, replica, owner, shared, any, names, liveness in ms, most}, where shared is 0 or 1 and names a text or a list.
 ]]
 local SCANNED = 16
 -- How long an owner's set is kept at least: longer than any place lasts. Rules read the deadlines of its members.
@@ -25,6 +25,8 @@ local function waiter(id)
   end
   if not w then return nil end
   if w[1] <= now then return nil, w end
+  -- Written before the clock was set back: nobody knows for how long it has been dead.
+  if w[10] and w[1] > now + w[10] * 1000 then return nil, w end
   return w
 end
 
@@ -215,7 +217,8 @@ local function take_place(place, records)
       end
     end
   end
-  local w = { now + place[10] * 1000, order, ticket, priority, place[5], place[6], place[7], place[8], place[9] }
+  local w = { now + place[10] * 1000, order, ticket, priority, place[5], place[6], place[7], place[8], place[9],
+    place[10] }
   -- Garbage collection only, with a minute to spare: the rule itself reads the deadline.
   local keep = math.floor(place[10]) + 60000
   local wrote = pcall('SET', BESIDE .. 'w:' .. id, cmsgpack.pack(w), 'PX', keep)
