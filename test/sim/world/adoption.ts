@@ -10,11 +10,13 @@ import { Process } from './process.ts';
 import type { World } from './world.ts';
 
 const AGAIN_MS = 200;
+/** A node that came back is taken in by the replicas within that. */
+const SETTLES_MS = 3000;
 
 /** Sets the alarm for what the plan says, if it says anything. */
 export function armAdoption(world: World, plan: Plan): void {
   const { adoption } = plan;
-  if (adoption === undefined) return;
+  if (adoption === undefined || meetsRestarts(plan)) return;
   const { atMs, untilMs, longestTtlMs } = adoption;
   const { timeline, replicas, history } = world;
   timeline.at(atMs, () => {
@@ -30,6 +32,21 @@ export function armAdoption(world: World, plan: Plan): void {
       (cause: unknown) => timeline.fail(cause),
     );
   });
+}
+
+/**
+ * A node that restarts while no replica runs, or between two tries, is no longer one that an adoption can retire: it
+ * would need a replica of the old setting first. An operator does not begin then.
+ */
+function meetsRestarts({ adoption, faults }: Plan): boolean {
+  const fromMs = (adoption?.atMs ?? 0) - SETTLES_MS;
+  const untilMs = (adoption?.untilMs ?? 0) + SETTLES_MS;
+  return faults.some(
+    (fault) =>
+      (fault.kind === 'crash' || (fault.kind === 'pause' && fault.who === 'node')) &&
+      fault.atMs < untilMs &&
+      fault.untilMs > fromMs,
+  );
 }
 
 /** `config adopt`, tried again until it has worked, as docs/operations.md tells operators to. */
