@@ -48,6 +48,8 @@ export class Claims implements Claimant {
   readonly #session: Claiming;
   /** By lease value: whoever knows it may release it through any operation. */
   readonly #kept = new Map<string, Claim>();
+  /** The same claims by their operation, for whoever gives one up. */
+  readonly #bySeq = new Map<Seq, Claim>();
   #draining = false;
   /** How the session ended. */
   #ended: { readonly how: StreamEnd; readonly graceMs: number } | undefined;
@@ -102,6 +104,14 @@ export class Claims implements Claimant {
     claim.drop();
   }
 
+  /** As the end of the stream would, without grace: its release names the binding, and frees nothing of a newer claim. */
+  giveUp(seq: Seq): void {
+    const claim = this.#bySeq.get(seq);
+    if (claim === undefined) return;
+    this.#remove(claim);
+    claim.end('closed', 0);
+  }
+
   /** Of a lease that it has by this very id: no need to take the id apart. */
   nameOf(leaseId: string): LeaseName | undefined {
     const claim = this.#kept.get(leaseValueIn(leaseId));
@@ -113,6 +123,7 @@ export class Claims implements Claimant {
     this.#ended = { how, graceMs };
     const kept = [...this.#kept.values()];
     this.#kept.clear();
+    this.#bySeq.clear();
     this.#pacer = undefined;
     for (const claim of kept) {
       try {
@@ -200,6 +211,7 @@ export class Claims implements Claimant {
     this.letGo(claim.value);
     outbox.found(claim.value);
     this.#kept.set(claim.value, claim);
+    this.#bySeq.set(claim.seq, claim);
     outbox.result(
       name === 'acquire' ? { seq, acquire: { lease: message } } : { seq, resume: message },
       bytesOfLease(lease),
@@ -209,6 +221,7 @@ export class Claims implements Claimant {
 
   #remove(claim: Claim): void {
     if (this.#kept.get(claim.value) === claim) this.#kept.delete(claim.value);
+    if (this.#bySeq.get(claim.seq) === claim) this.#bySeq.delete(claim.seq);
     if (this.#pacer === claim) this.#pacer = undefined;
     this.#session.outbox.forget(claim);
   }

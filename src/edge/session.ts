@@ -168,7 +168,8 @@ export class Session implements Standing, Living, Writer {
       return;
     }
     const claim = this.#unanswered.claim(target);
-    claim?.cancel();
+    if (claim === undefined) this.#claims.giveUp(target);
+    else claim.cancel();
     this.#outbox.result({ seq: wireSeq(seq), cancel: { cancelled: claim !== undefined } }, 0);
   }
 

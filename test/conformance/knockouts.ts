@@ -13,6 +13,26 @@ export interface Knockout {
   readonly open?: (plan: Record<string, unknown>) => Record<string, unknown>;
 }
 
+/** What gives an operation up that was answered with a lease becomes a release of that lease. */
+function backById(): Filter {
+  const ids = new Map<string, string>();
+  return {
+    op: (op, { id }) => {
+      const leaseId = ids.get(`${id} ${op.cancel?.seq}`);
+      if (leaseId !== undefined) {
+        op.cancel = null;
+        op.release = { lease_id: leaseId };
+      }
+      return true;
+    },
+    result: ({ seq, acquire, resume }, _, { id }) => {
+      const leaseId = (acquire?.lease ?? resume)?.lease_id;
+      if (leaseId) ids.set(`${id} ${seq}`, leaseId);
+    },
+    event: (event) => !event.lost,
+  };
+}
+
 const drivers = {
   types: { means: 'throws errors without a type', driver: 'untyped' },
   count: {
@@ -31,6 +51,7 @@ const drivers = {
     means: 'never asks whether its connection lives',
     open: (plan) => ({ ...plan, keepalive: { time: 3_600_000, timeout: 20_000 } }),
   },
+  binding: { means: 'gives back what it has lost by its id, and does not hear of a loss', wire: backById },
   bound: {
     means: 'counts on a lease for longer than the grace',
     open: (plan) => ({ ...plan, grace: 50_000 }),

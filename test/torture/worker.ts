@@ -70,12 +70,14 @@ export class Worker {
   async #round(wish: Asking): Promise<void> {
     let answer = await this.#ask(wish);
     let before: Lease | undefined;
-    // The same request once more: without an answer, or although there was one. Not of what a stream of this very client
-    // keeps: two of its leases would be one, and the older one's end would be the end of both.
+    // The same request once more: without an answer, or although there was one.
     for (let round = 0; wish.requestId !== '' && round < REPEATS && !this.#room.stop.aborted; round += 1) {
-      const known = answer.kind === 'granted' && this.#dice.chance(0.3) && answer.lease.forget();
+      const known = answer.kind === 'granted' && this.#dice.chance(0.3);
       if (answer.kind !== 'unknown' && !known) break;
-      if (answer.kind === 'granted') before = answer.lease;
+      if (answer.kind === 'granted') {
+        before = answer.lease;
+        before.forget();
+      }
       answer = await this.#ask(wish);
     }
     if (answer.kind === 'granted') await this.#hold(answer.lease, wish);

@@ -10,10 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from holdfast_client import ClosedError
+from holdfast_client._core.ops import Op
 from holdfast_client._core.route import Route
 from holdfast_client._core.validity import Validity, end_of
+from holdfast_client._proto import lock_pb2
 
-from .world import World
+from .world import TTL, World
 
 spans = st.floats(0.1, 60)
 
@@ -138,6 +140,52 @@ def test_the_property_sees_a_count_that_is_too_long(monkeypatch: pytest.MonkeyPa
         world.end(number, None)
     with pytest.raises(AssertionError, match="and is gone"):
         world.pass_time(5)
+
+
+@pytest.mark.parametrize("end", ["tick", "look", "release", "close"])
+def test_what_was_lost_by_the_count_is_given_back_by_its_operation_and_never_by_its_id(end: str) -> None:
+    """Stopped past its end: an explicit release would end the lease under whoever has repeated the request."""
+    world = World(TTL)
+    world.acquire("a", wait=0)
+    flow(world)
+    (lease,) = world.held
+    (kept,) = world.kept.values()
+    world.now += 2 * TTL
+    if end == "tick":
+        world.session.tick(world.now)
+    elif end == "look":
+        world.session.look(lease, world.now)
+    elif end == "release":
+        world.release(lease)
+    else:
+        world.session.close(world.now)
+    world.act()
+    assert lease.lost is not None and lease.lost.reason == "expired"
+    (number,) = world.pipes
+    asked = world.session.take(number, world.now)
+    assert asked is not None
+    assert [(op.WhichOneof("op"), op.cancel.seq) for op in asked.ops] == [("cancel", kept.seq)]
+    assert world.finished.get(1, [False]) == [False]
+
+
+def test_a_repeat_by_the_same_client_outlives_the_end_of_the_first_lease() -> None:
+    world = World(TTL)
+    for _ in range(2):
+        wanted = Op(lock_pb2.AcquireRequest(resources=["a"], owner="me", request_id="r"), len(world.ops))
+        world.ops.append(wanted)
+        world.finished[len(world.ops) - 1] = []
+        world.session.submit(wanted, world.now)
+        world.act()
+        for _ in range(3):
+            flow(world)
+        world.now += TTL * 0.6
+    first, second = world.held
+    world.session.look(first, world.now)
+    world.act()
+    for _ in range(3):
+        flow(world)
+    assert first.lost is not None and second.lost is None
+    assert list(world.kept) == [second.lease_id] and world.session.leases == {second.lease_id: second}
 
 
 def test_after_close_everything_is_closed() -> None:

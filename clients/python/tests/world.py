@@ -172,6 +172,9 @@ class World:
                     self.drop(one)
                 self.result(number, seq=op.seq, release=lock_pb2.ReleaseResponse(released=one is not None))
             elif kind == "cancel":
+                for one in list(self.kept.values()):
+                    if (one.stream, one.seq) == (number, op.cancel.seq):
+                        self.drop(one)
                 self.result(number, seq=op.seq, cancel=lock_pb2.CancelResult())
             else:
                 self.serve_kept(number, op, op.heartbeat.lease_id or op.resume.lease_id)

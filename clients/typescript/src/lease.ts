@@ -125,7 +125,7 @@ export class Lease {
       await this.#releasing;
       return false;
     }
-    if (!this.#keep.held && !this.#failed) return false;
+    if (!this.#keep.held && !(this.#failed && this.#keep.counts)) return false;
     this.#session.letGo(this.#keep);
     return this.#end(reason);
   }

@@ -78,6 +78,37 @@ export const loss: readonly Scenario[] = [
     ],
   },
   {
+    name: 'what a stopped process gives back too late stays with whoever repeated its request',
+    stage: 'calm',
+    clients: { a: { owner: 'job', alone: true, ttl: 1500, grace: 1500 }, b: { owner: 'job', ttl: 1500 } },
+    steps: [
+      { by: 'a', do: 'acquire', as: 'one', with: { names: '~/gpu', requestId: '~/id' } },
+      { by: 'a', do: 'signal', with: { signal: 'SIGSTOP' } },
+      {
+        by: 'b',
+        do: 'acquire',
+        as: 'two',
+        with: { names: '~/gpu', requestId: '~/id' },
+        gives: { token: '$one.token' },
+      },
+      // What was renewed for `a` it reads only now, and its count has ended by then.
+      {
+        ...stands('~/gpu', { holders: [{ token: '$one.token', standsFor: { $above: 4500 } }] }),
+        takes: 3000,
+      },
+      { by: 'a', do: 'signal', with: { signal: 'SIGCONT' } },
+      { by: 'a', do: 'told', of: 'one', with: { event: 'lost' }, until: { times: 1 } },
+      { by: 'a', do: 'release', of: 'one', gives: { released: false } },
+      {
+        ...stands('~/gpu', { holders: [{ token: '$one.token', standsFor: { $above: 6500 } }] }),
+        takes: 2000,
+        shows: 'binding',
+      },
+      { by: 'b', do: 'view', of: 'two', gives: { lost: null, remaining: { $above: 0 } } },
+      { by: 'b', do: 'release', of: 'two', gives: { released: true } },
+    ],
+  },
+  {
     name: 'the lock of a killed process is free after its grace, and no sooner',
     stage: 'calm',
     clients: {

@@ -29,6 +29,30 @@ describe('an operation', () => {
     expect([scene.results.length, scene.messages.length, scene.events]).toEqual([6, 2, []]);
   });
 
+  test('that was answered with a lease gives it up by its seq: as a closed stream would, without grace and once', async () => {
+    const scene = new SessionScene();
+    const kept = await scene.held(1);
+    const other = await scene.held(2);
+    scene.message({ grace: { seconds: 5 }, ops: [{ seq: 3, cancel: { seq: 1 } }] });
+    scene.send({ seq: 4, cancel: { seq: 1 } });
+    await turn();
+    expect([scene.result(3), scene.result(4)]).toMatchObject([
+      { cancel: { cancelled: false } },
+      { cancel: { cancelled: false } },
+    ]);
+    expect([kept.ends, other.ends, scene.events]).toEqual([['closed 0'], [], []]);
+    // The same lease by a newer operation: the older one has nothing to give up any more.
+    await scene.ask({ seq: 5, resume: { lease_id: other.lease.leaseId } });
+    const resumed = scene.locks.kept.at(-1)!;
+    await scene.ask({ seq: 6, cancel: { seq: 2 } });
+    expect([other.ends, resumed.ends]).toEqual([[], []]);
+    await scene.ask({ seq: 7, cancel: { seq: 5 } });
+    expect([other.ends, resumed.ends]).toEqual([[], ['closed 0']]);
+    scene.stream.leave();
+    await turn();
+    expect([kept.ends, resumed.ends]).toEqual([['closed 0'], ['closed 0']]);
+  });
+
   test('that fails fails alone, with the facts of its refusal and paths from the operation', async () => {
     const scene = new SessionScene();
     scene.locks.onHold = async ({ owner }) =>

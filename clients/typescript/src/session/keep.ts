@@ -64,6 +64,11 @@ export class Keep {
     return !this.#released && this.#loss === undefined;
   }
 
+  /** Its holder may rely on it: what it says of it concerns nobody else. */
+  get counts(): boolean {
+    return this.#keeper.nowMs() < this.count.untilMs;
+  }
+
   get released(): boolean {
     return this.#released;
   }

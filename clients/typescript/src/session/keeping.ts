@@ -22,8 +22,11 @@ import type { Stream } from './stream.ts';
 /** What the leases ask of their session. */
 export interface Home {
   submit(op: Op): void;
-  /** Ends a lease that its holder no longer relies on. */
-  giveBack(leaseId: string): void;
+  /**
+   * Ends a lease that its holder no longer relies on, by the operation that keeps it and not by its id: a repeat of its
+   * request may have it by now, and what names no binding would take it from there.
+   */
+  giveBack(stream: Stream | undefined, seq: number): void;
   onStreamDraining(stream: Stream): void;
   streams(): Iterable<Stream>;
 }
@@ -74,7 +77,7 @@ export class Keeping implements Keeper, Resumer {
 
   onLost(keep: Keep, tell: boolean): void {
     this.forget(keep);
-    if (tell) this.#home.giveBack(keep.lease.lease_id);
+    if (tell) this.#home.giveBack(keep.stream, keep.seq);
   }
 
   take(keep: Keep, seq: number, stream: Stream): void {
@@ -148,8 +151,11 @@ export class Keeping implements Keeper, Resumer {
     keep.resuming = false;
     const confirmation = this.#confirmations.get(keep);
     if (confirmation === undefined) keep.look();
-    // Whoever let go of it, or lost it, has told the service so.
-    if (!keep.kept) return;
+    if (!keep.kept) {
+      // What its holder gave up meanwhile was the older claim.
+      this.#home.giveBack(stream, op.seq);
+      return;
+    }
     const old = keep.stream;
     old?.keeps.delete(keep.seq);
     if (old?.draining && old.idle) old.leave();
@@ -172,7 +178,7 @@ export class Keeping implements Keeper, Resumer {
     } else if (error instanceof DrainingError && stream !== undefined) this.#home.onStreamDraining(stream);
     else if (confirmation !== undefined && this.nowMs() > confirmation.untilMs) {
       this.forget(keep);
-      this.#home.giveBack(keep.lease.lease_id);
+      this.#home.giveBack(keep.stream, keep.seq);
       confirmation.op.reject(error);
     } else if (confirmation !== undefined || this.#homeless.has(keep)) {
       this.#again.add(keep);
@@ -182,11 +188,11 @@ export class Keeping implements Keeper, Resumer {
     // On its own stream it is asked again at the next renewal.
   }
 
-  /** Everything that was held; it is lost by being released. */
+  /** Everything that was held; it is lost by being released. Of the rest the ends of the streams tell. */
   end(): string[] {
     const ids: string[] = [];
     for (const keep of this.#all()) {
-      ids.push(keep.lease.lease_id);
+      if (keep.counts) ids.push(keep.lease.lease_id);
       if (this.#confirmations.has(keep)) this.forget(keep);
       else keep.lose('released', 'the client was closed', false);
     }
@@ -210,7 +216,7 @@ export class Keeping implements Keeper, Resumer {
     this.#confirmations.delete(keep);
     if (op.settled) {
       this.forget(keep);
-      this.#home.giveBack(keep.lease.lease_id);
+      this.#home.giveBack(keep.stream, keep.seq);
     } else done();
   }
 

@@ -103,7 +103,7 @@ export class Session implements StreamOwner, Acquirer, Connected, Home {
     const keep = new Keep(this.#keeping, lease, op.ask.onYieldRequest);
     // Nobody waits for it any more.
     if (op.settled) {
-      this.giveBack(lease.lease_id);
+      this.giveBack(stream, op.seq);
       return;
     }
     keep.anchor(op.sentMs, lease);
@@ -117,12 +117,10 @@ export class Session implements StreamOwner, Acquirer, Connected, Home {
     this.submit(op);
   }
 
-  giveBack(leaseId: string): void {
-    if (this.#closed) return;
-    const op = new ReleaseOp(leaseId, '');
-    // The lease ends by its ttl where this cannot be said.
-    op.promise.catch(() => {});
-    this.submit(op);
+  giveBack(stream: Stream | undefined, seq: number): void {
+    // Of what an ended stream kept nobody renews anything: it ends by the grace, or by its ttl.
+    if (this.#closed || stream === undefined || stream.leaving || stream.ended) return;
+    stream.send([new CancelOp(seq)], 0, this.nowMs());
   }
 
   streams(): Iterable<Stream> {

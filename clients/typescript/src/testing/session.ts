@@ -173,8 +173,13 @@ export class Session implements Standing {
       this.#result(seq, failed('cancel', invalid([{ field: 'seq', description: 'must not be 0' }])));
       return;
     }
-    const gaveUp = this.#claims.get(target)?.asked?.giveUp() ?? false;
+    const claim = this.#claims.get(target);
+    const gaveUp = claim?.asked?.giveUp() ?? false;
     if (gaveUp) this.#answered(target, { error: encodeError(cancelled) });
+    else if (claim !== undefined) {
+      this.#claims.delete(target);
+      claim.end(this.#desk.locks, 0);
+    }
     this.#result(seq, { cancel: { cancelled: gaveUp } });
   }
 

@@ -98,7 +98,7 @@ test('with a grace of 0 an unannounced end is a loss at once, and the lock is fr
   old.signal('SIGKILL');
   await until('it is lost', () => signal.aborted);
   expect(lease.lost?.reason).toBe('unknown');
-  // The replica died without a word: the nodes keep it until its time is up, or the client has given it back.
+  // The replica died without a word: the nodes keep it until its time is up.
   await until('it is free', async () => (await watcher.inspect('no-grace')).state === 'free');
   expect(() => lease.check()).toThrow('unknown');
 });

@@ -25,7 +25,22 @@ test('a grant that crosses with the abort of its caller is given back', async ()
   await expect(waits).rejects.toThrow('enough');
   expect((await call.op('cancel')).cancel?.seq).toBe(seq);
   call.grant(seq);
-  expect((await call.op('release')).release?.lease_id).toBe('secret');
+  expect((await call.op('cancel')).cancel?.seq).toBe(seq);
+  expect(call.ops).toEqual([]);
+});
+
+test('a lease whose count has ended is given back by its operation, never by its id', async () => {
+  const asked = hf.acquire('x');
+  const call = await service.call(0);
+  const { seq } = await call.op('acquire');
+  call.grant(seq, { ttl: { nanos: 200_000_000 } });
+  const lease = await asked;
+  await until('its count has ended', () => lease.remainingMs === 0);
+  expect((await call.op('cancel')).cancel?.seq).toBe(seq);
+  expect(await lease.release()).toBe(false);
+  await hf.close();
+  await until('all was said', () => call.halfClosed);
+  expect(call.ops.filter(({ release }) => release !== undefined)).toEqual([]);
 });
 
 test('a loss in the very message of the grant is seen before the caller can rely on it', async () => {

@@ -51,9 +51,9 @@ class Grants(Pending):
             else:
                 self._finish(op, answers.busy(answer.busy, op.request.resources))
             return
-        lease = op.lease = LeaseState(answer.lease, op.sent_at, stream.number)
+        lease = op.lease = LeaseState(answer.lease, op.sent_at, stream.number, op.seq)
         if op.abandoned:
-            self._give_back(lease, "given up", now)
+            self._give_back(lease)
         elif op.waited or answer.lease.replayed or lease.remaining(now) < lease.validity.ttl / 2:
             # Little is left of the count, or nobody knows how much.
             self._take_over(lease, op, now)
@@ -68,7 +68,7 @@ class Grants(Pending):
     def _released(self, op: Op, released: bool) -> None:
         if op.lease is not None:
             op.lease.phase = ENDED
-            self.leases.pop(op.lease.lease_id, None)
+            self._untrack(op.lease)
         self._finish(op, released)
 
     def _renewed(self, op: Op, answer: lock_pb2.HeartbeatResponse) -> None:
@@ -86,6 +86,10 @@ class Grants(Pending):
             return
         lease.resume = 0
         lease.stream = stream.number
+        lease.seq = op.seq
+        if lease.phase == ENDED:
+            # What its holder gave up meanwhile was the older claim.
+            self._drop_claim(lease)
         if lease.phase != HELD:
             return
         lease.validity.restart(op.sent_at, answers.seconds(told.ttl), answers.stamp(told.expire_time))
@@ -127,7 +131,7 @@ class Grants(Pending):
         if lease is None or lease.phase != HELD:
             return
         if isinstance(error, errors.LeaseLostError):
-            self._lose(lease, Loss(error.why, error.message), now)
+            self._lose(lease, Loss(error.why, error.message))
         elif lease.stream == stream.number:
             # It is still kept there: asked again at its next renewal.
             lease.resume = 0
@@ -136,7 +140,7 @@ class Grants(Pending):
 
     def _not_renewed(self, op: Op, lease: LeaseState, error: errors.HoldfastError, now: float) -> None:
         if isinstance(error, errors.LeaseLostError) and lease.phase == HELD:
-            self._lose(lease, Loss(error.why, error.message), now)
+            self._lose(lease, Loss(error.why, error.message))
         self._finish(op, error)
 
     def _not_confirmed(self, resume: Op, op: Op, error: errors.HoldfastError, now: float) -> None:
@@ -148,16 +152,21 @@ class Grants(Pending):
             self._postpone(resume, error.retry_after or PAUSE, now)
             return
         if not isinstance(error, errors.LeaseLostError):
-            self._give_back(lease, "not confirmed", now)
+            self._give_back(lease)
         self._finish(op, error)
 
     # -- ends ----------------------------------------------------------------------------------------------------
 
-    def _give_back(self, lease: LeaseState, reason: str, now: float) -> None:
-        """Releases what nobody will use; who asked does not wait for it."""
-        lease.phase = RELEASING
-        request = lock_pb2.ReleaseRequest(lease_id=lease.lease_id, reason=reason)
-        self._enqueue(Op(request, lease=lease), now)
+    def _give_back(self, lease: LeaseState) -> None:
+        """Ends what nobody will use."""
+        lease.phase = ENDED
+        self._untrack(lease)
+        self._drop_claim(lease)
+
+    def _untrack(self, lease: LeaseState) -> None:
+        """A repeat of its request by this very client has the same id, and is another's count."""
+        if self.leases.get(lease.lease_id) is lease:
+            del self.leases[lease.lease_id]
 
     def _look(self, lease: LeaseState, now: float) -> None:
         """Ends the lease if its count has."""
@@ -166,23 +175,25 @@ class Grants(Pending):
             self._wake(end)
         elif lease.phase == RELEASING:
             lease.phase = ENDED
-            self.leases.pop(lease.lease_id, None)
+            self._untrack(lease)
         elif lease.phase == HELD and lease.validity.capped:
-            self._lose(lease, Loss("unknown", "the connection ended and the lease was not resumed in time"), now, True)
+            self._lose(lease, Loss("unknown", "the connection ended and the lease was not resumed in time"), True)
         elif lease.phase == HELD:
-            self._lose(lease, Loss("expired", "no renewal was heard of before the count ended"), now, True)
+            self._lose(lease, Loss("expired", "no renewal was heard of before the count ended"), True)
 
-    def _lose(self, lease: LeaseState, loss: Loss, now: float, tell_service: bool = False) -> None:
+    def _lose(self, lease: LeaseState, loss: Loss, tell_service: bool = False) -> None:
         """Final. `tell_service`: it may not know, and would keep the lease for nobody."""
         lease.lost = loss
         lease.phase = ENDED
-        self.leases.pop(lease.lease_id, None)
+        self._untrack(lease)
         self._effects.append(TellLost(lease))
         if tell_service:
-            reason = f"lost by its holder: {loss.reason}"
-            self._enqueue(Op(lock_pb2.ReleaseRequest(lease_id=lease.lease_id, reason=reason)), now)
+            self._drop_claim(lease)
 
     # -- the other half ------------------------------------------------------------------------------------------
+
+    def _drop_claim(self, lease: LeaseState) -> None:
+        raise NotImplementedError
 
     def _drain(self, stream: Stream) -> None:
         raise NotImplementedError

@@ -28,13 +28,14 @@ class LeaseState:
         "phase",
         "resources",
         "resume",
+        "seq",
         "stream",
         "token",
         "validity",
         "waiter",
     )
 
-    def __init__(self, granted: lock_pb2.Lease, asked_at: float, stream: int) -> None:
+    def __init__(self, granted: lock_pb2.Lease, asked_at: float, stream: int, seq: int) -> None:
         self.lease_id: str = granted.lease_id
         self.lease_ref: str = granted.lease_ref
         self.token: int = granted.fencing_token
@@ -45,6 +46,8 @@ class LeaseState:
         self.validity = Validity(asked_at, seconds(granted.ttl), stamp(granted.expire_time))
         #: The stream that keeps it, and by whose clock its renewals are told.
         self.stream = stream
+        #: The operation of that stream that keeps it.
+        self.seq = seq
         self.phase = HELD
         self.lost: Optional[Loss] = None
         #: The stream that was asked to take it over, and has not answered.

@@ -62,13 +62,14 @@ class Session(Grants):
             stream.give_up(op.seq)
             self._effects.append(Send(stream.number))
         if op.is_acquire and op.lease is not None and op.lease.phase == HELD:
-            self.release(Op(None, lease=op.lease), "given up", now)
+            self._give_back(op.lease)
         self._arrange(now)
 
     def release(self, op: Op, reason: str, now: float) -> None:
         """Ends the lease of `op`; false at once where it has ended already."""
         lease = op.lease
         assert lease is not None
+        self._look(lease, now)
         if lease.phase == ENDED:
             self._finish(op, False)
             return
@@ -168,8 +169,11 @@ class Session(Grants):
                 self._finish(op, errors.ClosedError("the client was closed"))
                 self.abandon(op, now)
         for lease in list(self.leases.values()):
+            self._look(lease, now)
             if lease.phase == HELD:
-                self._lose(lease, Loss("released", "the client was closed"), now, tell_service=True)
+                self._lose(lease, Loss("released", "the client was closed"))
+                request = lock_pb2.ReleaseRequest(lease_id=lease.lease_id, reason="lost by its holder: released")
+                self._enqueue(Op(request), now)
         self._arrange(now)
 
     @property
@@ -179,6 +183,16 @@ class Session(Grants):
         return not (self.leases or self._queue or self._later or asked)
 
     # -- inside --------------------------------------------------------------------------------------------------
+
+    def _drop_claim(self, lease: LeaseState) -> None:
+        """
+        Ends a lease by the operation that keeps it, and not by its id: a repeat of its request may have it by now, and
+        what names no binding would take it from there. Of what an ended stream kept nobody renews anything.
+        """
+        stream = self._streams.get(lease.stream)
+        if stream is not None and not stream.closing:
+            stream.give_up(lease.seq)
+            self._effects.append(Send(stream.number))
 
     def _tell_yield(self, lease: LeaseState, request: YieldRequest) -> None:
         self._effects.append(TellYield(lease, request))
@@ -261,6 +275,6 @@ class Session(Grants):
                 lease.resume = stream.number
                 self._take_over(lease, None, now)
         elif kind == "lost" and lease.resume == 0 and lease.phase == HELD:
-            self._lose(lease, answers.loss(event.lost), now)
+            self._lose(lease, answers.loss(event.lost))
         elif kind == "yield_request" and lease.phase == HELD:
             self._tell_yield(lease, answers.yield_request(event.yield_request))

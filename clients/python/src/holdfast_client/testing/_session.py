@@ -230,6 +230,9 @@ class Session:
         if gave_up:
             self.claims.pop(target, None)
             self.refuse(target, CANCELLED)
+        elif claim is not None:
+            self.claims.pop(target, None)
+            self.desk.locks.leave(claim.lease_id, claim, 0.0)
         return gave_up
 
     def _claim_of(self, lease_id: str) -> Optional[Claim]:
