@@ -160,6 +160,12 @@ export const bugs: readonly Bug[] = [
         rule: 'this.count.anchor(sentMs,',
         instead: 'this.count.anchor(this.#keeper.nowMs() + 0 * sentMs,',
       },
+      {
+        file: 'test/sim/world/belief.ts',
+        rule: 'if (untilMs > this.#untilMs) this.#count(untilMs);',
+        instead:
+          'if (untilMs > this.#untilMs) this.#count(this.#options.clock.monotonicMs() + goodForMs(this.lease.ttlMs));',
+      },
     ],
   },
   {

@@ -133,7 +133,7 @@ const KINDS = [...(Object.keys(MAKES) as Exclude<Kind, 'forget' | 'step' | 'rate
 
 export function faultsOf(dice: Dice, stage: Stage): Fault[] {
   if (dice.chance(0.07)) return [];
-  const much = dice.pick([0.4, 1, 1, 3]);
+  const much = dice.pick([1, 3, 6, 12]);
   const count = (): number => Math.ceil(((dice.whole(1, 100) / 100) * much * stage.healMs) / 10_000);
   const chosen = KINDS.filter(() => dice.chance(0.3));
   const faults = chosen.flatMap((kind) =>

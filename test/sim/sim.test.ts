@@ -11,8 +11,8 @@ import { judge, type Verdict } from './judge.ts';
 import type { Sums } from './sums.ts';
 
 const FROM = 1;
-const SEEDS = 44;
-const CLIENT_SECONDS_LEAST = 10_000;
+const SEEDS = 200;
+const CLIENT_SECONDS_LEAST = 60_000;
 
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-sim-'));
 const json = join(folder, 'sums');
