@@ -8,6 +8,7 @@ import type { Clock } from '../../../src/std/clock.ts';
 import type { Chance } from './chance.ts';
 import type { MachineClock } from './clocks.ts';
 import { Process, type Waiting } from './process.ts';
+import { TakenBack } from './taken-back.ts';
 import type { Timeline } from './timeline.ts';
 import type { Published, Question, Reply, Wire } from './wire.ts';
 
@@ -51,6 +52,7 @@ export class NodeProcess {
   #runId: string;
   #paused = false;
   #journal: Written[] = [];
+  readonly #takenBack = new TakenBack();
   /** Who is asking a release right now: its own waiters it looks after itself. */
   #quiet: string | undefined;
 
@@ -139,7 +141,10 @@ export class NodeProcess {
     const answers = ops.map((op) => {
       this.#quiet = op.kind === 'release' && op.why === 'released' ? replica : undefined;
       this.#memory.admit(stamp);
-      return this.#memory.decide(op);
+      const answer = this.#memory.decide(op);
+      const fault = this.#takenBack.fault(op, answer, nowMicros);
+      if (fault !== undefined) this.#timeline.fail(new Error(`${this.id}: ${fault}`));
+      return answer;
     });
     this.#quiet = undefined;
     this.#write((memory) => {
@@ -174,7 +179,10 @@ export class NodeProcess {
 
   #renew(memory: 'kept' | 'lost'): void {
     const runId = this.#runId;
-    if (memory === 'lost') this.#journal = [];
+    if (memory === 'lost') {
+      this.#journal = [];
+      this.#takenBack.forget();
+    }
     this.#memory.restart(memory, runId);
     this.#write((other) => other.restart(memory, runId));
   }
@@ -182,6 +190,7 @@ export class NodeProcess {
   /** As an append-only file without its end. */
   #loseAfter(untilMs: number): void {
     this.#journal = this.#journal.filter(({ atMs }) => atMs <= untilMs);
+    this.#takenBack.forget();
     const clock = new Reading();
     const memory = this.#fresh(clock, '');
     for (const { nowMicros, write } of this.#journal) {
