@@ -1,7 +1,7 @@
 /** Heads of the line that reach only a minority: the line goes on within its bound, and nobody is passed once they are back. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Answer } from '../../src/nodes/node.ts';
-import type { Desk } from '../harness/desk.ts';
+import { countLooks, type Desk } from '../harness/desk.ts';
 import { type Link, linksTo } from '../harness/link.ts';
 import { Scene } from '../harness/scene.ts';
 import { Gate, Turns } from '../harness/turns.ts';
@@ -54,17 +54,6 @@ function neverCutOff({ quorum: { votes } }: Desk): void {
     const seen = answers.find(({ kind }) => kind === 'seen');
     return answers.map((answer) => (answer.kind === 'silent' && seen !== undefined ? seen : answer));
   };
-}
-
-/** Looks that a desk has begun since. */
-function countLooks({ quorum: { votes } }: Desk): () => number {
-  const all = votes.all.bind(votes);
-  let looks = 0;
-  votes.all = (op) => {
-    if (op.kind === 'look') looks += 1;
-    return all(op);
-  };
-  return () => looks;
 }
 
 const ask = (owner: string, name: string) => ({ owner, resources: [name], ttlMs: 20_000 });

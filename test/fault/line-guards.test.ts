@@ -1,7 +1,7 @@
 /** What keeps the line in order and moving, attacked with the rule on and with it off. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { scripts } from '../../src/nodes/scripts.ts';
-import type { Desk } from '../harness/desk.ts';
+import { countLooks, type Desk } from '../harness/desk.ts';
 import { deadStandInLine, overtaking } from '../harness/rules-off.ts';
 import { inspected, Scene } from '../harness/scene.ts';
 import { FOREVER_MS, Turns, told, withoutTimersOf } from '../harness/turns.ts';
@@ -107,15 +107,4 @@ function holdWakes({ quorum: { wakeups } }: Desk): () => void {
     wakeups.onWake = wake;
     for (const told of held) wake(...told);
   };
-}
-
-/** How many looks this replica has begun since. */
-function countLooks({ quorum: { votes } }: Desk): () => number {
-  const all = votes.all.bind(votes);
-  let looks = 0;
-  votes.all = (op) => {
-    if (op.kind === 'look') looks += 1;
-    return all(op);
-  };
-  return () => looks;
 }

@@ -118,3 +118,14 @@ export function clusterOf(count: number): string {
   const ids = Array.from({ length: count }, (_, index) => ({ id: `n${index + 1}`, url: '' }));
   return fingerprint(ids, 'holdfast');
 }
+
+/** How many looks this desk has begun since. */
+export function countLooks({ quorum: { votes } }: Desk): () => number {
+  const all = votes.all.bind(votes);
+  let looks = 0;
+  votes.all = (op) => {
+    if (op.kind === 'look') looks += 1;
+    return all(op);
+  };
+  return () => looks;
+}
