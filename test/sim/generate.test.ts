@@ -1,7 +1,7 @@
 /** The plans attack everything that the guarantees allow, and nothing that they exclude. */
 import { describe, expect, test } from 'vitest';
 import { planOf } from './generate.ts';
-import type { Fault, Plan } from './plan.ts';
+import { FAULT_KINDS, type Fault, type Plan } from './plan.ts';
 
 const plans = Array.from({ length: 2000 }, (_, index) => planOf(index + 1));
 const faults = plans.flatMap((plan) => plan.faults);
@@ -79,19 +79,7 @@ describe('what the guarantees assume', () => {
 });
 
 describe('what they attack', () => {
-  test.each([
-    'loss',
-    'delay',
-    'duplicate',
-    'cut',
-    'crash',
-    'flush',
-    'pause',
-    'step',
-    'rate',
-    'drain',
-    'kill',
-  ] as const)('%s is among the faults of many seeds, and missing from many', (kind) => {
+  test.each(FAULT_KINDS)('%s is among the faults of many seeds, and missing from many', (kind) => {
     const having = plans.filter((plan) => plan.faults.some((fault) => fault.kind === kind)).length;
     expect(having).toBeGreaterThan(plans.length / 20);
     expect(having).toBeLessThan(plans.length * 0.95);

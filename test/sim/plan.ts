@@ -113,3 +113,17 @@ export type Fault =
   | (Span & { readonly kind: 'kill'; readonly replica: number });
 
 export type Who = 'node' | 'replica' | 'client';
+
+export const FAULT_KINDS = [
+  'loss',
+  'delay',
+  'duplicate',
+  'cut',
+  'crash',
+  'flush',
+  'pause',
+  'step',
+  'rate',
+  'drain',
+  'kill',
+] as const satisfies readonly Fault['kind'][];

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { coveredOf, LEAST_PERCENT, ROOMS, shareOf, spansOf } from './covered.ts';
 import { planOf } from './generate.ts';
 import { judge, type Verdict } from './judge.ts';
+import { FAULT_KINDS } from './plan.ts';
 import type { Sums } from './sums.ts';
 
 const FROM = 1;
@@ -50,19 +51,7 @@ test('they are a lot of traffic, under every kind of fault', () => {
   expect(sums.granted).toBeGreaterThan(CLIENT_SECONDS_LEAST / 5);
   expect(sums.invalid.length).toBeLessThanOrEqual(SEEDS / 10);
   expect(sums.recovery.count).toBeGreaterThan(SEEDS / 2);
-  for (const kind of [
-    'loss',
-    'delay',
-    'duplicate',
-    'cut',
-    'crash',
-    'flush',
-    'pause',
-    'step',
-    'drain',
-    'kill',
-  ])
-    expect(sums.faults[kind] ?? 0, kind).toBeGreaterThan(0);
+  for (const kind of FAULT_KINDS) expect(sums.faults[kind] ?? 0, kind).toBeGreaterThan(0);
 });
 
 test('the faults have teeth: without a fence, updates are lost', () => {
