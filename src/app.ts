@@ -2,13 +2,10 @@
 import { createRequire } from 'node:module';
 import type { RedisNode as NodeSetting, Settings } from './config.ts';
 import { connectionUrl, formatAddress } from './config.ts';
+import { type Control, openControl } from './control/control.ts';
 import { startHttp } from './control/http.ts';
-import { createLogs } from './control/logs.ts';
-import { createMetrics, type Metrics } from './control/metrics.ts';
-import { createTelemetry } from './control/telemetry.ts';
-import { startTracing, type Tracing } from './control/tracing.ts';
-import { traceVote } from './control/vote-spans.ts';
 import { type Probe, silentProbe } from './domain/probe.ts';
+import { refuse } from './domain/refusals.ts';
 import { type Edge, type ExtraService, startEdge } from './edge/server.ts';
 import { makeLocks } from './locks/desk.ts';
 import type { LineSettings } from './locks/line.ts';
@@ -82,57 +79,24 @@ async function openStore(settings: Settings, probe: Probe, hooks: ReplicaHooks):
   return cluster;
 }
 
-/** What listens to the path, and what it is told by. */
-interface Insight {
-  readonly probe: Probe;
-  readonly metrics: Metrics;
-  readonly tracing: Tracing;
-  close(): Promise<void>;
-}
-
-async function openInsight(
-  settings: Settings,
-  worker: WorkerDoors | undefined,
-  cluster: () => Store | undefined,
-): Promise<Insight> {
-  const { asked, serviceName } = settings.tracing;
-  const tracing = await startTracing({ asked, serviceName });
-  const metrics = createMetrics({
-    version,
-    nodes: settings.redisNodes.length === 0 ? ['embedded'] : settings.redisNodes.map(({ id }) => id),
-    cluster: () => ({
-      ready: cluster()?.ready() ?? false,
-      quorumMargin: cluster()?.status().quorumMargin ?? -1,
-    }),
-  });
-  const onDrop = (): void => metrics.logLineDropped();
-  const logs = createLogs({ level: settings.logLevel, version, worker: worker?.number, onDrop });
-  const sinks = [
-    { name: 'metrics', probe: metrics.probe },
-    { name: 'logs', probe: logs.probe },
-  ];
-  const telemetry = createTelemetry(sinks, (sink) => metrics.sinkFailed(sink));
-  return {
-    probe: tracing.active ? { ...telemetry, traceVote } : telemetry,
-    metrics,
-    tracing,
-    async close() {
-      await tracing.shutdown();
-      await logs.close();
-    },
-  };
-}
-
 /** Starts everything; whatever fails to start takes the rest down with it. */
 export async function startReplica(settings: Settings, hooks: ReplicaHooks = {}): Promise<Replica> {
   let store: Store | undefined;
-  const insight = await openInsight(settings, hooks.worker, () => store);
+  const control = await openControl({
+    settings,
+    version,
+    worker: hooks.worker?.number,
+    cluster: () => ({
+      ready: store?.ready() ?? false,
+      quorumMargin: store?.status().quorumMargin ?? -1,
+    }),
+  });
   try {
-    store = await openStore(settings, insight.probe, hooks);
-    return await openDoors(settings, hooks, store, insight);
+    store = await openStore(settings, control.probe, hooks);
+    return await openDoors(settings, hooks, store, control);
   } catch (error) {
     store?.stop();
-    await insight.close();
+    await control.close();
     throw error;
   }
 }
@@ -141,11 +105,11 @@ async function openDoors(
   settings: Settings,
   hooks: ReplicaHooks,
   store: Store,
-  insight: Insight,
+  control: Control,
 ): Promise<Replica> {
-  const { probe, metrics } = insight;
+  const { probe, metrics } = control;
   let draining = false;
-  const edge = await openEdge(settings, hooks, store, insight);
+  const edge = await openEdge(settings, hooks, store, control);
   const http = await (hooks.worker?.startHttp ?? startHttp)({
     address: settings.httpListen,
     version,
@@ -176,17 +140,13 @@ async function openDoors(
       await http.close();
       store.stop();
       probe.notice('info', 'stopped');
-      await insight.close();
+      await control.close();
     },
   };
 }
 
-function openEdge(
-  settings: Settings,
-  hooks: ReplicaHooks,
-  store: Store,
-  { probe, metrics, tracing }: Insight,
-): Promise<Edge> {
+function openEdge(settings: Settings, hooks: ReplicaHooks, store: Store, control: Control): Promise<Edge> {
+  const { probe, metrics, tracing } = control;
   const { yieldAfterMs } = settings;
   const quorum = makeQuorum({
     nodes: store.nodes,
@@ -197,8 +157,12 @@ function openEdge(
     mayPropose: () => store.mayPropose(),
     replica: store.replica,
   });
+  const locks = control.withPast(
+    makeLocks({ quorum, random: systemRandom, probe, waiting: waitingOf(settings), yieldAfterMs }),
+  );
+  control.begin(locks);
   return startEdge({
-    locks: makeLocks({ quorum, random: systemRandom, probe, waiting: waitingOf(settings), yieldAfterMs }),
+    locks,
     settings,
     addresses: settings.listen.map(formatAddress),
     keepalive: { timeMs: settings.keepaliveTimeMs, timeoutMs: settings.keepaliveTimeoutMs },
@@ -206,6 +170,11 @@ function openEdge(
     tracing: tracing.active,
     version,
     status: () => store.status(),
+    operations: {
+      reload: async () => refuse('NOT_SERVED', 'this release does not serve Reload'),
+      setLogLevel: (level) => control.setLogLevel(level),
+      runJanitor: (dryRun) => control.runJanitor(dryRun),
+    },
     onCall: metrics.rpc,
     ...(hooks.worker === undefined ? {} : { listen: hooks.worker.listen }),
     ...(hooks.extraServices === undefined ? {} : { extraServices: hooks.extraServices }),

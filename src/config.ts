@@ -1,7 +1,9 @@
 /** The one door to settings: flags, environment and file become one frozen value, or a list of everything that is wrong. */
 import { readFileSync } from 'node:fs';
+import type { ArchiveSetting, ClientAuth, LockClass } from './config/operations.ts';
 import { parseRedisNodes, type RedisNode, withPassword } from './config/redis-nodes.ts';
 import { brokenRelations, doubts } from './config/relations.ts';
+import type { Secret } from './config/secret.ts';
 import {
   CONFIG,
   fileForm,
@@ -14,6 +16,7 @@ import {
 import { flagOf, type Key, keys, type LogLevel, type Setting, table, type Values } from './config/table.ts';
 import { type Address, formatAddress, isShowable, parseAddress } from './config/values.ts';
 
+export type { ArchiveSetting, ClientAuth, LockClass } from './config/operations.ts';
 export { connectionUrl, type RedisNode } from './config/redis-nodes.ts';
 export type { Secret } from './config/secret.ts';
 export type { LogLevel } from './config/table.ts';
@@ -44,6 +47,21 @@ export interface Settings {
   readonly priorityStepMs: number;
   readonly yieldAfterMs: number;
   readonly allowInsecure: boolean;
+  /** Undefined: callers are not authenticated. */
+  readonly access?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly tlsClientCa?: string;
+  readonly tlsClientAuth: ClientAuth;
+  readonly classes?: readonly LockClass[];
+  readonly auditLog?: string;
+  readonly archive: ArchiveSetting;
+  readonly archiveRetentionMs: number;
+  readonly eventStream?: Secret;
+  readonly eventBuffer: number;
+  readonly alerts?: string;
+  readonly janitor: boolean;
+  readonly janitorEveryMs: number;
   readonly tracing: TracingSettings;
 }
 

@@ -11,7 +11,16 @@ export interface Layer {
 
 export const CONFIG = 'HOLDFAST_CONFIG';
 /** Not settings of the service: they belong to the client commands and to children of `holdfast run`. */
-const FOREIGN = new Set(['HOLDFAST_ADDRESS', 'HOLDFAST_TOKEN', 'HOLDFAST_RESOURCES']);
+const FOREIGN = new Set([
+  'HOLDFAST_ADDRESS',
+  'HOLDFAST_TOKEN',
+  'HOLDFAST_RESOURCES',
+  'HOLDFAST_AUTH_TOKEN',
+  'HOLDFAST_AUTH_TOKEN_FILE',
+  'HOLDFAST_CLIENT_CA',
+  'HOLDFAST_CLIENT_CERT',
+  'HOLDFAST_CLIENT_KEY',
+]);
 /**
  * Kubernetes puts these into every pod beside a Service whose name begins with `holdfast`; Docker links do alike.
  * Refusing them would keep the service from starting for a reason nobody wrote down.

@@ -1,62 +1,11 @@
 /** Every setting with its name, default, range and meaning: parsing, `holdfast config` and `--help` all read this table. */
+import { duration, entry, type Setting, toggle, whole } from './entry.ts';
+import { operations } from './operations.ts';
 import { NODES_FORM, parseRedisNodes, type RedisNode, showNode } from './redis-nodes.ts';
 import { Secret } from './secret.ts';
-import {
-  ADDRESS_FORM,
-  type Address,
-  bit,
-  durationIn,
-  fault,
-  formatAddress,
-  formatDuration,
-  type Parsed,
-  parseAddress,
-  parseAddresses,
-  wholeIn,
-} from './values.ts';
+import { ADDRESS_FORM, type Address, fault, formatAddress, parseAddress, parseAddresses } from './values.ts';
 
-export interface Setting<T> {
-  /** The environment name. */
-  readonly name: string;
-  /** What the value is called in usage texts. */
-  readonly placeholder: string;
-  /** As one would write it; undefined: there is none. */
-  readonly fallback: string | undefined;
-  /** Follows `must be`. */
-  readonly allowed: string;
-  readonly meaning: string;
-  /** May hold a password: has a _FILE form, and its text is never shown. */
-  readonly secret: boolean;
-  parse(text: string): Parsed<T>;
-  show(value: T): string;
-}
-
-type Words = Pick<Setting<unknown>, 'name' | 'meaning'> & { readonly fallback?: string };
-
-function entry<T>(words: Words, rest: Omit<Setting<T>, keyof Words | 'secret'>): Setting<T> {
-  return { secret: false, ...words, fallback: words.fallback, ...rest };
-}
-
-function duration(words: Words, minMs: number, maxMs: number): Setting<number> {
-  const allowed = `a duration from ${formatDuration(minMs)} to ${formatDuration(maxMs)}, such as 250ms, 30s or 15m`;
-  const parse = (text: string) => durationIn(text, minMs, maxMs, allowed);
-  return entry(words, { placeholder: 'DURATION', allowed, parse, show: formatDuration });
-}
-
-function whole(words: Words, min: number, max: number): Setting<number> {
-  const allowed = `a whole number from ${min} to ${max}`;
-  const parse = (text: string) => wholeIn(text, min, max, allowed);
-  return entry(words, { placeholder: 'N', allowed, parse, show: String });
-}
-
-function toggle(words: Words): Setting<boolean> {
-  const allowed = '0 or 1';
-  const show = (value: boolean) => (value ? '1' : '0');
-  return entry(
-    { fallback: '0', ...words },
-    { placeholder: '0|1', allowed, parse: (text) => bit(text, allowed), show },
-  );
-}
+export type { Setting } from './entry.ts';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -252,8 +201,10 @@ export const table = {
   ),
   allowInsecure: toggle({
     name: 'HOLDFAST_ALLOW_INSECURE',
-    meaning: 'listen beyond loopback and unix sockets although callers are not authenticated',
+    meaning:
+      'listen beyond loopback and unix sockets although callers are not authenticated, or tokens not encrypted',
   }),
+  ...operations,
 } as const;
 
 export type Key = keyof typeof table;

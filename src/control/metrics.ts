@@ -21,9 +21,11 @@ export interface MetricsOptions {
 export interface Metrics {
   readonly contentType: string;
   /** What the path's announcements do to the numbers. */
-  readonly probe: Omit<Probe, 'notice'>;
+  readonly probe: Omit<Probe, 'notice' | 'happened' | 'acted'>;
   /** One RPC ended; `code` is the name of its gRPC status. */
   rpc(method: string, code: string, tookMs: number): void;
+  /** Families of other parts of `control`: exported from now on. */
+  add(...families: readonly Family[]): void;
   sinkFailed(sink: string): void;
   logLineDropped(): void;
   text(): Promise<string>;
@@ -165,6 +167,9 @@ export function createMetrics({ version, nodes, cluster }: MetricsOptions): Metr
     contentType: registry.contentType,
     probe: recorder(all, nodes),
     rpc: (method, code, tookMs) => all.rpcSeconds.of(method, code).observe(tookMs / 1000),
+    add: (...families) => {
+      for (const family of families) register(registry, family);
+    },
     sinkFailed: (sink) => {
       all.sinkFailures.of(sink).value += 1;
     },

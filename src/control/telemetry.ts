@@ -49,6 +49,8 @@ export function createTelemetry(
     nodeState: relay('nodeState'),
     undosOwed: relay('undosOwed'),
     ownershipViolation: relay('ownershipViolation'),
+    happened: relay('happened'),
+    acted: relay('acted'),
     notice: relay('notice'),
   };
 }

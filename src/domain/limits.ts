@@ -12,6 +12,7 @@ export const limits = {
   reasonLength: 512,
   progressLength: 1024,
   historyMax: 1000,
+  historyTokenLength: 512,
   pageSizeDefault: 100,
   pageSizeMax: 1000,
   /** A lease id of 64 names of 256 characters, with room for its envelope. */

@@ -1,5 +1,5 @@
-/** The operator's calls: ForceRelease, Status and Reload. */
-
+/** The operator's calls: ForceRelease and Status, and what is done to the replica itself. */
+import type { Refusal } from '../domain/refusals.ts';
 import { unary } from './calls.ts';
 import { decodeForceRelease } from './decode.ts';
 import { duration, encodeHolder } from './encode.ts';
@@ -7,6 +7,10 @@ import type { AdminServiceHandlers } from './gen/holdfast/v1/AdminService.ts';
 import type { NodeStatus } from './gen/holdfast/v1/NodeStatus.ts';
 import type { ReloadRequest__Output } from './gen/holdfast/v1/ReloadRequest.ts';
 import type { ReloadResponse } from './gen/holdfast/v1/ReloadResponse.ts';
+import type { RunJanitorRequest__Output } from './gen/holdfast/v1/RunJanitorRequest.ts';
+import type { RunJanitorResponse } from './gen/holdfast/v1/RunJanitorResponse.ts';
+import type { SetLogLevelRequest__Output } from './gen/holdfast/v1/SetLogLevelRequest.ts';
+import type { SetLogLevelResponse } from './gen/holdfast/v1/SetLogLevelResponse.ts';
 import type { StatusResponse } from './gen/holdfast/v1/StatusResponse.ts';
 import { type CallContext, refused } from './lock-calls.ts';
 import { isRefusal, notServed } from './status.ts';
@@ -37,10 +41,51 @@ export interface ServiceHealth {
   readonly warnings: readonly string[];
 }
 
+/** Something that a fault has left behind. */
+export interface Finding {
+  readonly kind: string;
+  /** Empty: it is no matter of one node. */
+  readonly node: string;
+  readonly resource: string;
+  readonly detail: string;
+  readonly mended: boolean;
+}
+
+export interface JanitorReport {
+  readonly kind: 'report';
+  readonly findings: readonly Finding[];
+  readonly found: number;
+  readonly lookedAt: number;
+}
+
+export interface Reloaded {
+  readonly kind: 'reloaded';
+  /** Environment names, sorted. */
+  readonly changed: readonly string[];
+  readonly restartRequired: readonly string[];
+}
+
+/** What an operator may do to this replica beside its locks. */
+export interface Operations {
+  reload(): Promise<Reloaded | Refusal>;
+  setLogLevel(level: string): { readonly kind: 'level'; readonly previous: string } | Refusal;
+  runJanitor(dryRun: boolean): Promise<JanitorReport | Refusal>;
+}
+
+/** For an edge that stands alone. */
+export const noOperations: Operations = {
+  reload: async () => notServed('Reload'),
+  setLogLevel: () => notServed('SetLogLevel'),
+  runJanitor: async () => notServed('RunJanitor'),
+};
+
 export interface AdminContext extends CallContext {
   readonly version: string;
+  readonly operations: Operations;
   status(): ServiceHealth;
 }
+
+const FINDINGS_MAX = 1000;
 
 export function adminCalls(context: AdminContext): AdminServiceHandlers {
   return {
@@ -53,9 +98,26 @@ export function adminCalls(context: AdminContext): AdminServiceHandlers {
 
     Status: unary(context, () => encodeStatus(context.status(), context.version, context.draining())),
 
-    Reload: unary<ReloadRequest__Output, ReloadResponse>(context, () =>
-      refused(context, 'reload', notServed('Reload')),
-    ),
+    Reload: unary<ReloadRequest__Output, ReloadResponse>(context, async () => {
+      const answer = await context.operations.reload();
+      if (isRefusal(answer)) return refused(context, 'reload', answer);
+      return { changed: [...answer.changed], restart_required: [...answer.restartRequired] };
+    }),
+
+    SetLogLevel: unary<SetLogLevelRequest__Output, SetLogLevelResponse>(context, ({ level }) => {
+      const answer = context.operations.setLogLevel(level);
+      return isRefusal(answer) ? refused(context, 'set_log_level', answer) : { previous: answer.previous };
+    }),
+
+    RunJanitor: unary<RunJanitorRequest__Output, RunJanitorResponse>(context, async (request) => {
+      const answer = await context.operations.runJanitor(request.dry_run);
+      if (isRefusal(answer)) return refused(context, 'run_janitor', answer);
+      return {
+        findings: answer.findings.slice(0, FINDINGS_MAX).map((finding) => ({ ...finding })),
+        found: answer.found,
+        looked_at: answer.lookedAt,
+      };
+    }),
   };
 }
 

@@ -2,12 +2,21 @@
 import type { LeaseName, Mode } from '../domain/lease.ts';
 import { limits } from '../domain/limits.ts';
 import type { Refusal } from '../domain/refusals.ts';
-import type { AcquireAsk, ForceAsk, HeartbeatAsk, ListAsk, ReleaseAsk, WatchAsk } from '../locks/locks.ts';
+import type {
+  AcquireAsk,
+  ForceAsk,
+  HeartbeatAsk,
+  HistoryAsk,
+  ListAsk,
+  ReleaseAsk,
+  WatchAsk,
+} from '../locks/locks.ts';
 import { Fields, type TtlSettings, within } from './fields.ts';
 import type { AcquireRequest__Output } from './gen/holdfast/v1/AcquireRequest.ts';
 import type { CheckTokenRequest__Output } from './gen/holdfast/v1/CheckTokenRequest.ts';
 import type { ForceReleaseRequest__Output } from './gen/holdfast/v1/ForceReleaseRequest.ts';
 import type { HeartbeatRequest__Output } from './gen/holdfast/v1/HeartbeatRequest.ts';
+import type { HistoryRequest__Output } from './gen/holdfast/v1/HistoryRequest.ts';
 import type { HoldRequest__Output } from './gen/holdfast/v1/HoldRequest.ts';
 import type { InspectRequest__Output } from './gen/holdfast/v1/InspectRequest.ts';
 import type { ListRequest__Output } from './gen/holdfast/v1/ListRequest.ts';
@@ -140,6 +149,19 @@ export function decodeList(request: ListRequest__Output): ListAsk | Refusal {
   const after = readPageToken(request.page_token, prefix, owner);
   if (after === undefined) fields.fault('page_token', 'is not from this service for this prefix and owner');
   return fields.refusal ?? { prefix, owner, pageSize, after: after ?? '' };
+}
+
+/** `page_token` is the locks' own: what they cannot read, they refuse. */
+export function decodeHistory(request: HistoryRequest__Output): HistoryAsk | Refusal {
+  const fields = new Fields();
+  const { resource, owner } = request;
+  if ((resource === '') === (owner === '')) {
+    fields.fault('resource', 'or owner must be set, and only one of them');
+  } else if (resource !== '') fields.resource('resource', resource);
+  else fields.text('owner', owner, 1, limits.ownerLength);
+  const pageSize = fields.count('page_size', request.page_size, limits.pageSizeMax) || limits.pageSizeDefault;
+  const after = fields.text('page_token', request.page_token, 0, limits.historyTokenLength);
+  return fields.refusal ?? { resource, owner, prefixes: [], pageSize, after };
 }
 
 export function decodeWatch(request: WatchRequest__Output): WatchAsk | Refusal {

@@ -6,6 +6,7 @@ import type {
   Asker,
   Busy,
   EventType,
+  HistoryPage,
   HolderView,
   Inspection,
   ListPage,
@@ -25,6 +26,7 @@ import type { AcquireResponse } from './gen/holdfast/v1/AcquireResponse.ts';
 import type { Busy as BusyMessage } from './gen/holdfast/v1/Busy.ts';
 import type { Event } from './gen/holdfast/v1/Event.ts';
 import type { HeartbeatResponse } from './gen/holdfast/v1/HeartbeatResponse.ts';
+import type { HistoryResponse } from './gen/holdfast/v1/HistoryResponse.ts';
 import type { Holder } from './gen/holdfast/v1/Holder.ts';
 import type { InspectResponse } from './gen/holdfast/v1/InspectResponse.ts';
 import type { Lease as LeaseMessage } from './gen/holdfast/v1/Lease.ts';
@@ -53,7 +55,7 @@ const STATES = {
   unknown: 'STATE_UNKNOWN',
 } as const satisfies Record<LockState, string>;
 
-const SOURCES = { live: 'SOURCE_LIVE', history: 'SOURCE_HISTORY' } as const;
+const SOURCES = { live: 'SOURCE_LIVE', history: 'SOURCE_HISTORY', archive: 'SOURCE_ARCHIVE' } as const;
 
 const VOTES = {
   held: 'VOTE_HELD',
@@ -121,6 +123,7 @@ export function encodeHolder(holder: HolderView): Holder {
     expire_time: timestamp(holder.expireTimeMs),
     labels: holder.labels,
     progress: holder.progress,
+    traceparent: holder.traceparent,
   };
 }
 
@@ -182,7 +185,7 @@ function encodeWaiter(waiter: WaiterView): Waiter {
   };
 }
 
-function encodeEvent(event: LockEvent): Event {
+export function encodeEvent(event: LockEvent): Event {
   return {
     type: EVENTS[event.type],
     time: timestamp(event.timeMs),
@@ -191,6 +194,7 @@ function encodeEvent(event: LockEvent): Event {
     lease_ref: event.leaseRef,
     fencing_token: event.token.toString(),
     reason: event.reason,
+    ...(event.source === undefined ? {} : { source: SOURCES[event.source] }),
   };
 }
 
@@ -204,6 +208,20 @@ export function encodeInspection(inspection: Inspection): InspectResponse {
     source: SOURCES[inspection.source],
     nodes: inspection.nodes.map(encodeNode),
     history: fitting(inspection.history, bytesOfEvent).map(encodeEvent),
+  };
+}
+
+/** A page is bounded, and so are its events: a thousand of the longest take 1.5 MB, and then fewer are told. */
+export function encodePast({ events, gaps, next }: HistoryPage): HistoryResponse {
+  return {
+    events: events.map(encodeEvent),
+    gaps: gaps.map((gap) => ({
+      from: timestamp(gap.fromMs),
+      until: timestamp(gap.untilMs),
+      events: gap.events,
+      reason: gap.reason,
+    })),
+    next_page_token: next,
   };
 }
 

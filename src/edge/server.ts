@@ -15,7 +15,13 @@ import { limits } from '../domain/limits.ts';
 import type { Probe } from '../domain/probe.ts';
 import type { Locks } from '../locks/locks.ts';
 import { type Clock, pause, systemClock } from '../std/clock.ts';
-import { type AdminContext, adminCalls, type ServiceHealth } from './admin-calls.ts';
+import {
+  type AdminContext,
+  adminCalls,
+  noOperations,
+  type Operations,
+  type ServiceHealth,
+} from './admin-calls.ts';
 import { Flights } from './calls.ts';
 import { Connections, HEADER_BYTES } from './connections.ts';
 import type { TtlSettings } from './fields.ts';
@@ -44,6 +50,7 @@ export interface EdgeOptions {
   readonly tracing: boolean;
   readonly version: string;
   status(): ServiceHealth;
+  readonly operations?: Operations;
   /** One call ended: `holdfast.v1.LockService/Acquire`, the name of its gRPC code, its time. Must not throw. */
   onCall?(method: string, code: string, tookMs: number): void;
   /** More services for the same server, as the benchmark's no-op. */
@@ -130,6 +137,7 @@ class RunningEdge implements Edge {
       settings: options.settings,
       probe,
       version: options.version,
+      operations: options.operations ?? noOperations,
       status: () => options.status(),
       draining: () => this.#draining !== undefined,
       clock: this.#clock,

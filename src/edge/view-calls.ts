@@ -1,13 +1,13 @@
 /** The calls that only look: Inspect and List. */
 
 import { unary } from './calls.ts';
-import { decodeInspect, decodeList } from './decode.ts';
-import { encodeInspection, encodePage } from './encode.ts';
+import { decodeHistory, decodeInspect, decodeList } from './decode.ts';
+import { encodeInspection, encodePage, encodePast } from './encode.ts';
 import type { LockServiceHandlers } from './gen/holdfast/v1/LockService.ts';
 import { type CallContext, refused } from './lock-calls.ts';
 import { isRefusal } from './status.ts';
 
-export function viewCalls(context: CallContext): Pick<LockServiceHandlers, 'Inspect' | 'List'> {
+export function viewCalls(context: CallContext): Pick<LockServiceHandlers, 'Inspect' | 'List' | 'History'> {
   const { locks } = context;
   return {
     Inspect: unary(context, async (request) => {
@@ -22,6 +22,13 @@ export function viewCalls(context: CallContext): Pick<LockServiceHandlers, 'Insp
       if (isRefusal(ask)) return refused(context, 'list', ask);
       const answer = await locks.list(ask);
       return isRefusal(answer) ? answer : encodePage(answer, ask.prefix, ask.owner);
+    }),
+
+    History: unary(context, async (request) => {
+      const ask = decodeHistory(request);
+      if (isRefusal(ask)) return refused(context, 'history', ask);
+      const answer = await locks.history(ask);
+      return isRefusal(answer) ? answer : encodePast(answer);
     }),
   };
 }

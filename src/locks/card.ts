@@ -11,6 +11,7 @@ interface Card {
   readonly acquireTimeMs: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly priority: number;
+  readonly traceparent: string;
 }
 
 /** A card as it is stored. Nodes read the `resources` of it, nothing else. */
@@ -22,6 +23,8 @@ interface Written {
   readonly labels?: Readonly<Record<string, string>>;
   /** Absent: 0. */
   readonly p?: number;
+  /** Absent: not sampled. */
+  readonly tp?: string;
 }
 
 /**
@@ -67,6 +70,7 @@ export function readCard({ card, resource, token }: NodeHolder): Card {
     acquireTimeMs: written.a ?? Math.floor(Number(token) / 1000),
     labels: written.labels ?? {},
     priority: written.p ?? 0,
+    traceparent: written.tp ?? '',
   };
 }
 
@@ -83,6 +87,7 @@ export function viewOf(holder: NodeHolder, nowMs: number): HolderView {
     expireTimeMs: nowMs + holder.remainingMs,
     labels: card.labels,
     progress: holder.progress,
+    traceparent: card.traceparent,
   };
 }
 

@@ -1,5 +1,5 @@
 /** The desk: hands each question to the file that knows its answer, and announces how it ended. */
-import { formatLeaseId } from '../domain/lease.ts';
+import { formatLeaseId, type LeaseName } from '../domain/lease.ts';
 import type { Outcome, Probe } from '../domain/probe.ts';
 import type { Refusal } from '../domain/refusals.ts';
 import type { Quorum } from '../quorum/quorum.ts';
@@ -10,7 +10,7 @@ import { askerFor } from './asker.ts';
 import { callerGone } from './attempt.ts';
 import { heartbeat } from './heartbeat.ts';
 import { Holds } from './holds.ts';
-import { checkToken, inspect, list } from './inspect.ts';
+import { checkToken, history, inspect, list } from './inspect.ts';
 import { Line, type LineSettings } from './line.ts';
 import type { HeartbeatAsk, Locks, ReleaseAsk, Renewed } from './locks.ts';
 import { forceRelease, giveBack, release } from './release.ts';
@@ -80,14 +80,10 @@ export function makeLocks({
       if (answer.kind === 'released' && !answer.released) probe.ownershipViolation('release');
       return answer;
     },
-    async giveBack(lease) {
-      const startedMs = quorum.clock.monotonicMs();
-      const released = await giveBack(quorum, lease);
-      probe.operation('give_back', released ? 'released' : 'gone', quorum.clock.monotonicMs() - startedMs);
-      return released;
-    },
+    giveBack: (lease) => takenBack(quorum, probe, lease),
     inspect: (resource, historyLimit) =>
       told('inspect', () => 'read', inspect(quorum, resource, historyLimit)),
+    history: (ask) => told('history', () => 'read', history(quorum, ask)),
     list: (ask) => told('list', () => 'read', list(quorum, ask)),
     checkToken: (resource, token) => told('check_token', () => 'read', checkToken(quorum, resource, token)),
     forceRelease: (ask) => told('force_release', () => 'forced', forceRelease(quorum, ask)),
@@ -98,6 +94,13 @@ export function makeLocks({
       return holds.count;
     },
   };
+}
+
+async function takenBack(quorum: Quorum, probe: Probe, lease: LeaseName): Promise<boolean> {
+  const startedMs = quorum.clock.monotonicMs();
+  const released = await giveBack(quorum, lease);
+  probe.operation('give_back', released ? 'released' : 'gone', quorum.clock.monotonicMs() - startedMs);
+  return released;
 }
 
 /** The release and the hold of whoever is next leave in one script: both are asked for in this tick. */

@@ -7,6 +7,8 @@ import { answeredCount } from '../quorum/ballot.ts';
 import type { Quorum } from '../quorum/quorum.ts';
 import { viewOf } from './card.ts';
 import type {
+  HistoryAsk,
+  HistoryPage,
   HolderView,
   Inspection,
   ListAsk,
@@ -70,6 +72,16 @@ export async function inspect(
     nodes: seen.answers.map((answer, index) => opinionOf(quorum.nodeIds[index]!, answer)),
     history: historyLimit === 0 ? [] : historyOf(resource, seen.looks, quorum.majority, historyLimit),
   };
+}
+
+/** As far as the nodes remember it; who keeps more of the past wraps this. */
+export async function history(quorum: Quorum, ask: HistoryAsk): Promise<HistoryPage | Refusal> {
+  if (ask.resource === '') return refuse('NOT_SERVED', 'what an owner did is known to an archive only');
+  const { resource, pageSize } = ask;
+  const seen = await lookAt(quorum, resource, limits.historyPerResource);
+  if (seen.kind === 'refusal') return seen;
+  const events = historyOf(resource, seen.looks, quorum.majority, pageSize);
+  return { kind: 'past', events, gaps: [], next: '' };
 }
 
 function holderViews(quorum: Quorum, standing: Standing): HolderView[] {

@@ -62,6 +62,8 @@ export interface HolderView {
   readonly expireTimeMs: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly progress: string;
+  /** W3C; empty unless the Acquire was sampled. */
+  readonly traceparent: string;
 }
 
 /** Somebody of higher priority has waited for a while for what a lease holds. */
@@ -155,6 +157,8 @@ export interface LockEvent {
   readonly leaseRef: string;
   readonly token: Token;
   readonly reason: string;
+  /** Where it was found; absent in Watch. */
+  readonly source?: 'history' | 'archive';
 }
 
 /** One who waits, by its place in line; `sinceMs` in wall-clock milliseconds since the Unix epoch. */
@@ -174,7 +178,7 @@ export interface Inspection {
   /** In the order in which they will be served. */
   readonly waiters: readonly WaiterView[];
   readonly lastToken: Token;
-  readonly source: 'live' | 'history';
+  readonly source: 'live' | 'history' | 'archive';
   readonly nodes: readonly NodeOpinion[];
   readonly history: readonly LockEvent[];
 }
@@ -206,6 +210,34 @@ export interface TokenCheck {
   readonly kind: 'check';
   readonly current: boolean;
   readonly lastToken: Token;
+}
+
+/** Exactly one of `resource` and `owner`. */
+export interface HistoryAsk {
+  readonly resource: string;
+  readonly owner: string;
+  /** Only names that begin so: those that the caller may see. */
+  readonly prefixes: readonly string[];
+  readonly pageSize: number;
+  /** Where the page before has ended; empty for the first page. Opaque. */
+  readonly after: string;
+}
+
+/** A stretch of time of which the archive is known to be incomplete. */
+export interface HistoryGap {
+  readonly fromMs: number;
+  readonly untilMs: number;
+  readonly events: number;
+  readonly reason: 'dropped' | 'failed';
+}
+
+export interface HistoryPage {
+  readonly kind: 'past';
+  /** Newest first. */
+  readonly events: readonly LockEvent[];
+  readonly gaps: readonly HistoryGap[];
+  /** Empty at the end. */
+  readonly next: string;
 }
 
 export interface ForceAsk {
@@ -243,6 +275,7 @@ export interface Locks {
   giveBack(lease: LeaseName): Promise<boolean>;
   inspect(resource: string, historyLimit: number): Promise<Inspection | Refusal>;
   list(ask: ListAsk): Promise<ListPage | Refusal>;
+  history(ask: HistoryAsk): Promise<HistoryPage | Refusal>;
   checkToken(resource: string, token: Token): Promise<TokenCheck | Refusal>;
   forceRelease(
     ask: ForceAsk,

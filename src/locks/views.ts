@@ -131,6 +131,7 @@ function merged(
     leaseRef: one.leaseRef,
     token: one.token,
     reason: sorted.find(({ reason }) => reason !== '')?.reason ?? '',
+    source: 'history',
   };
 }
 

@@ -16,10 +16,14 @@ import type { Draining as _holdfast_v1_Draining, Draining__Output as _holdfast_v
 import type { Error as _holdfast_v1_Error, Error__Output as _holdfast_v1_Error__Output } from './holdfast/v1/Error.ts';
 import type { Event as _holdfast_v1_Event, Event__Output as _holdfast_v1_Event__Output } from './holdfast/v1/Event.ts';
 import type { FieldViolation as _holdfast_v1_FieldViolation, FieldViolation__Output as _holdfast_v1_FieldViolation__Output } from './holdfast/v1/FieldViolation.ts';
+import type { Finding as _holdfast_v1_Finding, Finding__Output as _holdfast_v1_Finding__Output } from './holdfast/v1/Finding.ts';
 import type { ForceReleaseRequest as _holdfast_v1_ForceReleaseRequest, ForceReleaseRequest__Output as _holdfast_v1_ForceReleaseRequest__Output } from './holdfast/v1/ForceReleaseRequest.ts';
 import type { ForceReleaseResponse as _holdfast_v1_ForceReleaseResponse, ForceReleaseResponse__Output as _holdfast_v1_ForceReleaseResponse__Output } from './holdfast/v1/ForceReleaseResponse.ts';
 import type { HeartbeatRequest as _holdfast_v1_HeartbeatRequest, HeartbeatRequest__Output as _holdfast_v1_HeartbeatRequest__Output } from './holdfast/v1/HeartbeatRequest.ts';
 import type { HeartbeatResponse as _holdfast_v1_HeartbeatResponse, HeartbeatResponse__Output as _holdfast_v1_HeartbeatResponse__Output } from './holdfast/v1/HeartbeatResponse.ts';
+import type { HistoryGap as _holdfast_v1_HistoryGap, HistoryGap__Output as _holdfast_v1_HistoryGap__Output } from './holdfast/v1/HistoryGap.ts';
+import type { HistoryRequest as _holdfast_v1_HistoryRequest, HistoryRequest__Output as _holdfast_v1_HistoryRequest__Output } from './holdfast/v1/HistoryRequest.ts';
+import type { HistoryResponse as _holdfast_v1_HistoryResponse, HistoryResponse__Output as _holdfast_v1_HistoryResponse__Output } from './holdfast/v1/HistoryResponse.ts';
 import type { HoldRequest as _holdfast_v1_HoldRequest, HoldRequest__Output as _holdfast_v1_HoldRequest__Output } from './holdfast/v1/HoldRequest.ts';
 import type { HoldResponse as _holdfast_v1_HoldResponse, HoldResponse__Output as _holdfast_v1_HoldResponse__Output } from './holdfast/v1/HoldResponse.ts';
 import type { Holder as _holdfast_v1_Holder, Holder__Output as _holdfast_v1_Holder__Output } from './holdfast/v1/Holder.ts';
@@ -39,11 +43,15 @@ import type { ReleaseResponse as _holdfast_v1_ReleaseResponse, ReleaseResponse__
 import type { ReloadRequest as _holdfast_v1_ReloadRequest, ReloadRequest__Output as _holdfast_v1_ReloadRequest__Output } from './holdfast/v1/ReloadRequest.ts';
 import type { ReloadResponse as _holdfast_v1_ReloadResponse, ReloadResponse__Output as _holdfast_v1_ReloadResponse__Output } from './holdfast/v1/ReloadResponse.ts';
 import type { ResumeOp as _holdfast_v1_ResumeOp, ResumeOp__Output as _holdfast_v1_ResumeOp__Output } from './holdfast/v1/ResumeOp.ts';
+import type { RunJanitorRequest as _holdfast_v1_RunJanitorRequest, RunJanitorRequest__Output as _holdfast_v1_RunJanitorRequest__Output } from './holdfast/v1/RunJanitorRequest.ts';
+import type { RunJanitorResponse as _holdfast_v1_RunJanitorResponse, RunJanitorResponse__Output as _holdfast_v1_RunJanitorResponse__Output } from './holdfast/v1/RunJanitorResponse.ts';
 import type { SessionEvent as _holdfast_v1_SessionEvent, SessionEvent__Output as _holdfast_v1_SessionEvent__Output } from './holdfast/v1/SessionEvent.ts';
 import type { SessionOp as _holdfast_v1_SessionOp, SessionOp__Output as _holdfast_v1_SessionOp__Output } from './holdfast/v1/SessionOp.ts';
 import type { SessionRequest as _holdfast_v1_SessionRequest, SessionRequest__Output as _holdfast_v1_SessionRequest__Output } from './holdfast/v1/SessionRequest.ts';
 import type { SessionResponse as _holdfast_v1_SessionResponse, SessionResponse__Output as _holdfast_v1_SessionResponse__Output } from './holdfast/v1/SessionResponse.ts';
 import type { SessionResult as _holdfast_v1_SessionResult, SessionResult__Output as _holdfast_v1_SessionResult__Output } from './holdfast/v1/SessionResult.ts';
+import type { SetLogLevelRequest as _holdfast_v1_SetLogLevelRequest, SetLogLevelRequest__Output as _holdfast_v1_SetLogLevelRequest__Output } from './holdfast/v1/SetLogLevelRequest.ts';
+import type { SetLogLevelResponse as _holdfast_v1_SetLogLevelResponse, SetLogLevelResponse__Output as _holdfast_v1_SetLogLevelResponse__Output } from './holdfast/v1/SetLogLevelResponse.ts';
 import type { StatusRequest as _holdfast_v1_StatusRequest, StatusRequest__Output as _holdfast_v1_StatusRequest__Output } from './holdfast/v1/StatusRequest.ts';
 import type { StatusResponse as _holdfast_v1_StatusResponse, StatusResponse__Output as _holdfast_v1_StatusResponse__Output } from './holdfast/v1/StatusResponse.ts';
 import type { Waiter as _holdfast_v1_Waiter, Waiter__Output as _holdfast_v1_Waiter__Output } from './holdfast/v1/Waiter.ts';
@@ -77,10 +85,14 @@ export interface ProtoGrpcType {
       Event: MessageTypeDefinition<_holdfast_v1_Event, _holdfast_v1_Event__Output>
       EventType: EnumTypeDefinition
       FieldViolation: MessageTypeDefinition<_holdfast_v1_FieldViolation, _holdfast_v1_FieldViolation__Output>
+      Finding: MessageTypeDefinition<_holdfast_v1_Finding, _holdfast_v1_Finding__Output>
       ForceReleaseRequest: MessageTypeDefinition<_holdfast_v1_ForceReleaseRequest, _holdfast_v1_ForceReleaseRequest__Output>
       ForceReleaseResponse: MessageTypeDefinition<_holdfast_v1_ForceReleaseResponse, _holdfast_v1_ForceReleaseResponse__Output>
       HeartbeatRequest: MessageTypeDefinition<_holdfast_v1_HeartbeatRequest, _holdfast_v1_HeartbeatRequest__Output>
       HeartbeatResponse: MessageTypeDefinition<_holdfast_v1_HeartbeatResponse, _holdfast_v1_HeartbeatResponse__Output>
+      HistoryGap: MessageTypeDefinition<_holdfast_v1_HistoryGap, _holdfast_v1_HistoryGap__Output>
+      HistoryRequest: MessageTypeDefinition<_holdfast_v1_HistoryRequest, _holdfast_v1_HistoryRequest__Output>
+      HistoryResponse: MessageTypeDefinition<_holdfast_v1_HistoryResponse, _holdfast_v1_HistoryResponse__Output>
       HoldRequest: MessageTypeDefinition<_holdfast_v1_HoldRequest, _holdfast_v1_HoldRequest__Output>
       HoldResponse: MessageTypeDefinition<_holdfast_v1_HoldResponse, _holdfast_v1_HoldResponse__Output>
       Holder: MessageTypeDefinition<_holdfast_v1_Holder, _holdfast_v1_Holder__Output>
@@ -103,11 +115,15 @@ export interface ProtoGrpcType {
       ReloadRequest: MessageTypeDefinition<_holdfast_v1_ReloadRequest, _holdfast_v1_ReloadRequest__Output>
       ReloadResponse: MessageTypeDefinition<_holdfast_v1_ReloadResponse, _holdfast_v1_ReloadResponse__Output>
       ResumeOp: MessageTypeDefinition<_holdfast_v1_ResumeOp, _holdfast_v1_ResumeOp__Output>
+      RunJanitorRequest: MessageTypeDefinition<_holdfast_v1_RunJanitorRequest, _holdfast_v1_RunJanitorRequest__Output>
+      RunJanitorResponse: MessageTypeDefinition<_holdfast_v1_RunJanitorResponse, _holdfast_v1_RunJanitorResponse__Output>
       SessionEvent: MessageTypeDefinition<_holdfast_v1_SessionEvent, _holdfast_v1_SessionEvent__Output>
       SessionOp: MessageTypeDefinition<_holdfast_v1_SessionOp, _holdfast_v1_SessionOp__Output>
       SessionRequest: MessageTypeDefinition<_holdfast_v1_SessionRequest, _holdfast_v1_SessionRequest__Output>
       SessionResponse: MessageTypeDefinition<_holdfast_v1_SessionResponse, _holdfast_v1_SessionResponse__Output>
       SessionResult: MessageTypeDefinition<_holdfast_v1_SessionResult, _holdfast_v1_SessionResult__Output>
+      SetLogLevelRequest: MessageTypeDefinition<_holdfast_v1_SetLogLevelRequest, _holdfast_v1_SetLogLevelRequest__Output>
+      SetLogLevelResponse: MessageTypeDefinition<_holdfast_v1_SetLogLevelResponse, _holdfast_v1_SetLogLevelResponse__Output>
       Source: EnumTypeDefinition
       State: EnumTypeDefinition
       StatusRequest: MessageTypeDefinition<_holdfast_v1_StatusRequest, _holdfast_v1_StatusRequest__Output>

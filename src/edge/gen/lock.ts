@@ -17,6 +17,9 @@ import type { Event as _holdfast_v1_Event, Event__Output as _holdfast_v1_Event__
 import type { FieldViolation as _holdfast_v1_FieldViolation, FieldViolation__Output as _holdfast_v1_FieldViolation__Output } from './holdfast/v1/FieldViolation.ts';
 import type { HeartbeatRequest as _holdfast_v1_HeartbeatRequest, HeartbeatRequest__Output as _holdfast_v1_HeartbeatRequest__Output } from './holdfast/v1/HeartbeatRequest.ts';
 import type { HeartbeatResponse as _holdfast_v1_HeartbeatResponse, HeartbeatResponse__Output as _holdfast_v1_HeartbeatResponse__Output } from './holdfast/v1/HeartbeatResponse.ts';
+import type { HistoryGap as _holdfast_v1_HistoryGap, HistoryGap__Output as _holdfast_v1_HistoryGap__Output } from './holdfast/v1/HistoryGap.ts';
+import type { HistoryRequest as _holdfast_v1_HistoryRequest, HistoryRequest__Output as _holdfast_v1_HistoryRequest__Output } from './holdfast/v1/HistoryRequest.ts';
+import type { HistoryResponse as _holdfast_v1_HistoryResponse, HistoryResponse__Output as _holdfast_v1_HistoryResponse__Output } from './holdfast/v1/HistoryResponse.ts';
 import type { HoldRequest as _holdfast_v1_HoldRequest, HoldRequest__Output as _holdfast_v1_HoldRequest__Output } from './holdfast/v1/HoldRequest.ts';
 import type { HoldResponse as _holdfast_v1_HoldResponse, HoldResponse__Output as _holdfast_v1_HoldResponse__Output } from './holdfast/v1/HoldResponse.ts';
 import type { Holder as _holdfast_v1_Holder, Holder__Output as _holdfast_v1_Holder__Output } from './holdfast/v1/Holder.ts';
@@ -70,6 +73,9 @@ export interface ProtoGrpcType {
       FieldViolation: MessageTypeDefinition<_holdfast_v1_FieldViolation, _holdfast_v1_FieldViolation__Output>
       HeartbeatRequest: MessageTypeDefinition<_holdfast_v1_HeartbeatRequest, _holdfast_v1_HeartbeatRequest__Output>
       HeartbeatResponse: MessageTypeDefinition<_holdfast_v1_HeartbeatResponse, _holdfast_v1_HeartbeatResponse__Output>
+      HistoryGap: MessageTypeDefinition<_holdfast_v1_HistoryGap, _holdfast_v1_HistoryGap__Output>
+      HistoryRequest: MessageTypeDefinition<_holdfast_v1_HistoryRequest, _holdfast_v1_HistoryRequest__Output>
+      HistoryResponse: MessageTypeDefinition<_holdfast_v1_HistoryResponse, _holdfast_v1_HistoryResponse__Output>
       HoldRequest: MessageTypeDefinition<_holdfast_v1_HoldRequest, _holdfast_v1_HoldRequest__Output>
       HoldResponse: MessageTypeDefinition<_holdfast_v1_HoldResponse, _holdfast_v1_HoldResponse__Output>
       Holder: MessageTypeDefinition<_holdfast_v1_Holder, _holdfast_v1_Holder__Output>

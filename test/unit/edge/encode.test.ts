@@ -57,6 +57,7 @@ const holder: HolderView = {
   expireTimeMs: 1_800_000_030_000,
   labels: {},
   progress: 'epoch 3 of 10',
+  traceparent: '',
 };
 const busy: Busy = {
   kind: 'busy',
@@ -125,6 +126,7 @@ describe('Acquire', () => {
             expire_time: { seconds: '1800000030', nanos: 0 },
             labels: {},
             progress: 'epoch 3 of 10',
+            traceparent: '',
           },
         ],
         queue_length: 2,

@@ -31,6 +31,7 @@ export const holder: HolderView = {
   expireTimeMs: 1_800_000_030_000,
   labels: {},
   progress: '',
+  traceparent: '',
 };
 
 /** A lease that a stream keeps, as the locks see it. */
@@ -90,6 +91,8 @@ export class FakeLocks implements Locks {
   }
 
   #token = 0n;
+
+  history: Locks['history'] = async () => ({ kind: 'past', events: [], gaps: [], next: '' });
 
   grant(ask: AcquireAsk): Lease {
     this.#token += 1n;

@@ -30,6 +30,7 @@ test('of the usual lease only the ttl is written; its token tells when it was as
     acquireTimeMs: 1_800_000_000_123,
     labels: {},
     priority: 0,
+    traceparent: '',
   });
 });
 
@@ -58,5 +59,6 @@ test.each([
     acquireTimeMs: 1_800_000_000_123,
     labels: ask.labels,
     priority: ask.priority,
+    traceparent: '',
   });
 });

@@ -48,6 +48,10 @@ export const descriptor = {
         "CheckToken": {
          "requestType": "CheckTokenRequest",
          "responseType": "CheckTokenResponse"
+        },
+        "History": {
+         "requestType": "HistoryRequest",
+         "responseType": "HistoryResponse"
         }
        }
       },
@@ -70,7 +74,8 @@ export const descriptor = {
        "values": {
         "SOURCE_UNSPECIFIED": 0,
         "SOURCE_LIVE": 1,
-        "SOURCE_HISTORY": 2
+        "SOURCE_HISTORY": 2,
+        "SOURCE_ARCHIVE": 3
        }
       },
       "Vote": {
@@ -216,6 +221,10 @@ export const descriptor = {
         "progress": {
          "type": "string",
          "id": 9
+        },
+        "traceparent": {
+         "type": "string",
+         "id": 10
         }
        }
       },
@@ -369,6 +378,10 @@ export const descriptor = {
         "reason": {
          "type": "string",
          "id": 7
+        },
+        "source": {
+         "type": "Source",
+         "id": 8
         }
        }
       },
@@ -556,6 +569,64 @@ export const descriptor = {
          "rule": "repeated",
          "type": "Event",
          "id": 8
+        }
+       }
+      },
+      "HistoryRequest": {
+       "fields": {
+        "resource": {
+         "type": "string",
+         "id": 1
+        },
+        "owner": {
+         "type": "string",
+         "id": 2
+        },
+        "page_size": {
+         "type": "uint32",
+         "id": 3
+        },
+        "page_token": {
+         "type": "string",
+         "id": 4
+        }
+       }
+      },
+      "HistoryGap": {
+       "fields": {
+        "from": {
+         "type": "google.protobuf.Timestamp",
+         "id": 1
+        },
+        "until": {
+         "type": "google.protobuf.Timestamp",
+         "id": 2
+        },
+        "events": {
+         "type": "uint64",
+         "id": 3
+        },
+        "reason": {
+         "type": "string",
+         "id": 4
+        }
+       }
+      },
+      "HistoryResponse": {
+       "fields": {
+        "events": {
+         "rule": "repeated",
+         "type": "Event",
+         "id": 1
+        },
+        "gaps": {
+         "rule": "repeated",
+         "type": "HistoryGap",
+         "id": 2
+        },
+        "next_page_token": {
+         "type": "string",
+         "id": 3
         }
        }
       },
@@ -945,6 +1016,14 @@ export const descriptor = {
         "Reload": {
          "requestType": "ReloadRequest",
          "responseType": "ReloadResponse"
+        },
+        "SetLogLevel": {
+         "requestType": "SetLogLevelRequest",
+         "responseType": "SetLogLevelResponse"
+        },
+        "RunJanitor": {
+         "requestType": "RunJanitorRequest",
+         "responseType": "RunJanitorResponse"
         }
        }
       },
@@ -1062,6 +1141,71 @@ export const descriptor = {
          "rule": "repeated",
          "type": "string",
          "id": 2
+        }
+       }
+      },
+      "SetLogLevelRequest": {
+       "fields": {
+        "level": {
+         "type": "string",
+         "id": 1
+        }
+       }
+      },
+      "SetLogLevelResponse": {
+       "fields": {
+        "previous": {
+         "type": "string",
+         "id": 1
+        }
+       }
+      },
+      "RunJanitorRequest": {
+       "fields": {
+        "dry_run": {
+         "type": "bool",
+         "id": 1
+        }
+       }
+      },
+      "Finding": {
+       "fields": {
+        "kind": {
+         "type": "string",
+         "id": 1
+        },
+        "node": {
+         "type": "string",
+         "id": 2
+        },
+        "resource": {
+         "type": "string",
+         "id": 3
+        },
+        "detail": {
+         "type": "string",
+         "id": 4
+        },
+        "mended": {
+         "type": "bool",
+         "id": 5
+        }
+       }
+      },
+      "RunJanitorResponse": {
+       "fields": {
+        "findings": {
+         "rule": "repeated",
+         "type": "Finding",
+         "id": 1
+        },
+        "found": {
+         "type": "uint32",
+         "id": 2
+        },
+        "looked_at": {
+         "type": "uint32",
+         "id": 3
         }
        }
       }

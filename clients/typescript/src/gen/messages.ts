@@ -61,6 +61,7 @@ export interface Holder {
   readonly expire_time?: Timestamp;
   readonly labels?: Readonly<Record<string, string>>;
   readonly progress?: string;
+  readonly traceparent?: string;
 }
 
 export interface HolderRead {
@@ -73,6 +74,7 @@ export interface HolderRead {
   readonly expire_time: TimestampRead | null;
   readonly labels: Readonly<Record<string, string>>;
   readonly progress: string;
+  readonly traceparent: string;
 }
 
 export interface Waiter {
@@ -167,6 +169,7 @@ export interface Event {
   readonly lease_ref?: string;
   readonly fencing_token?: number | Wide;
   readonly reason?: string;
+  readonly source?: number;
 }
 
 export interface EventRead {
@@ -177,6 +180,7 @@ export interface EventRead {
   readonly lease_ref: string;
   readonly fencing_token: Wide;
   readonly reason: string;
+  readonly source: number;
 }
 
 export interface LockSummary {
@@ -299,6 +303,46 @@ export interface InspectResponseRead {
   readonly source: number;
   readonly nodes: readonly NodeViewRead[];
   readonly history: readonly EventRead[];
+}
+
+export interface HistoryRequest {
+  readonly resource?: string;
+  readonly owner?: string;
+  readonly page_size?: number;
+  readonly page_token?: string;
+}
+
+export interface HistoryRequestRead {
+  readonly resource: string;
+  readonly owner: string;
+  readonly page_size: number;
+  readonly page_token: string;
+}
+
+export interface HistoryGap {
+  readonly from?: Timestamp;
+  readonly until?: Timestamp;
+  readonly events?: number | Wide;
+  readonly reason?: string;
+}
+
+export interface HistoryGapRead {
+  readonly from: TimestampRead | null;
+  readonly until: TimestampRead | null;
+  readonly events: Wide;
+  readonly reason: string;
+}
+
+export interface HistoryResponse {
+  readonly events?: readonly Event[];
+  readonly gaps?: readonly HistoryGap[];
+  readonly next_page_token?: string;
+}
+
+export interface HistoryResponseRead {
+  readonly events: readonly EventRead[];
+  readonly gaps: readonly HistoryGapRead[];
+  readonly next_page_token: string;
 }
 
 export interface ListRequest {
@@ -609,6 +653,58 @@ export interface ReloadResponse {
 export interface ReloadResponseRead {
   readonly changed: readonly string[];
   readonly restart_required: readonly string[];
+}
+
+export interface SetLogLevelRequest {
+  readonly level?: string;
+}
+
+export interface SetLogLevelRequestRead {
+  readonly level: string;
+}
+
+export interface SetLogLevelResponse {
+  readonly previous?: string;
+}
+
+export interface SetLogLevelResponseRead {
+  readonly previous: string;
+}
+
+export interface RunJanitorRequest {
+  readonly dry_run?: boolean;
+}
+
+export interface RunJanitorRequestRead {
+  readonly dry_run: boolean;
+}
+
+export interface Finding {
+  readonly kind?: string;
+  readonly node?: string;
+  readonly resource?: string;
+  readonly detail?: string;
+  readonly mended?: boolean;
+}
+
+export interface FindingRead {
+  readonly kind: string;
+  readonly node: string;
+  readonly resource: string;
+  readonly detail: string;
+  readonly mended: boolean;
+}
+
+export interface RunJanitorResponse {
+  readonly findings?: readonly Finding[];
+  readonly found?: number;
+  readonly looked_at?: number;
+}
+
+export interface RunJanitorResponseRead {
+  readonly findings: readonly FindingRead[];
+  readonly found: number;
+  readonly looked_at: number;
 }
 
 export interface Duration {

@@ -15,15 +15,15 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from holdfast_client._proto import lock_pb2 as holdfast__client_dot___proto_dot_lock__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"holdfast_client/_proto/admin.proto\x12\x12holdfast_client.v1\x1a\x1egoogle/protobuf/duration.proto\x1a!holdfast_client/_proto/lock.proto\"\xfd\x01\n\nNodeStatus\x12\x0c\n\x04node\x18\x01 \x01(\t\x12,\n\x05state\x18\x02 \x01(\x0e\x32\x1d.holdfast_client.v1.NodeState\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12/\n\x0cvote_latency\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0fquarantine_left\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0c\x63lock_offset\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x66loor\x18\x07 \x01(\t\"J\n\x13\x46orceReleaseRequest\x12\x10\n\x08resource\x18\x01 \x01(\t\x12\x11\n\tlease_ref\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"A\n\x14\x46orceReleaseResponse\x12)\n\x05\x66reed\x18\x01 \x03(\x0b\x32\x1a.holdfast_client.v1.Holder\"\x0f\n\rStatusRequest\"\x9d\x01\n\x0eStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12-\n\x05nodes\x18\x02 \x03(\x0b\x32\x1e.holdfast_client.v1.NodeStatus\x12\x15\n\rquorum_margin\x18\x03 \x01(\x05\x12\x10\n\x08\x65mbedded\x18\x04 \x01(\x08\x12\x10\n\x08\x64raining\x18\x05 \x01(\x08\x12\x10\n\x08warnings\x18\x06 \x03(\t\"\x0f\n\rReloadRequest\";\n\x0eReloadResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x03(\t\x12\x18\n\x10restart_required\x18\x02 \x03(\t*\xa0\x01\n\tNodeState\x12\x1a\n\x16NODE_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10NODE_STATE_READY\x10\x01\x12\x15\n\x11NODE_STATE_SILENT\x10\x02\x12\x1a\n\x16NODE_STATE_QUARANTINED\x10\x03\x12\x16\n\x12NODE_STATE_SUSPECT\x10\x04\x12\x16\n\x12NODE_STATE_REFUSED\x10\x05\x32\x93\x02\n\x0c\x41\x64minService\x12\x61\n\x0c\x46orceRelease\x12\'.holdfast_client.v1.ForceReleaseRequest\x1a(.holdfast_client.v1.ForceReleaseResponse\x12O\n\x06Status\x12!.holdfast_client.v1.StatusRequest\x1a\".holdfast_client.v1.StatusResponse\x12O\n\x06Reload\x12!.holdfast_client.v1.ReloadRequest\x1a\".holdfast_client.v1.ReloadResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"holdfast_client/_proto/admin.proto\x12\x12holdfast_client.v1\x1a\x1egoogle/protobuf/duration.proto\x1a!holdfast_client/_proto/lock.proto\"\xfd\x01\n\nNodeStatus\x12\x0c\n\x04node\x18\x01 \x01(\t\x12,\n\x05state\x18\x02 \x01(\x0e\x32\x1d.holdfast_client.v1.NodeState\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12/\n\x0cvote_latency\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0fquarantine_left\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0c\x63lock_offset\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x66loor\x18\x07 \x01(\t\"J\n\x13\x46orceReleaseRequest\x12\x10\n\x08resource\x18\x01 \x01(\t\x12\x11\n\tlease_ref\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"A\n\x14\x46orceReleaseResponse\x12)\n\x05\x66reed\x18\x01 \x03(\x0b\x32\x1a.holdfast_client.v1.Holder\"\x0f\n\rStatusRequest\"\x9d\x01\n\x0eStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12-\n\x05nodes\x18\x02 \x03(\x0b\x32\x1e.holdfast_client.v1.NodeStatus\x12\x15\n\rquorum_margin\x18\x03 \x01(\x05\x12\x10\n\x08\x65mbedded\x18\x04 \x01(\x08\x12\x10\n\x08\x64raining\x18\x05 \x01(\x08\x12\x10\n\x08warnings\x18\x06 \x03(\t\"\x0f\n\rReloadRequest\";\n\x0eReloadResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x03(\t\x12\x18\n\x10restart_required\x18\x02 \x03(\t\"#\n\x12SetLogLevelRequest\x12\r\n\x05level\x18\x01 \x01(\t\"\'\n\x13SetLogLevelResponse\x12\x10\n\x08previous\x18\x01 \x01(\t\"$\n\x11RunJanitorRequest\x12\x0f\n\x07\x64ry_run\x18\x01 \x01(\x08\"W\n\x07\x46inding\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x10\n\x08resource\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12\x0e\n\x06mended\x18\x05 \x01(\x08\"e\n\x12RunJanitorResponse\x12-\n\x08\x66indings\x18\x01 \x03(\x0b\x32\x1b.holdfast_client.v1.Finding\x12\r\n\x05\x66ound\x18\x02 \x01(\r\x12\x11\n\tlooked_at\x18\x03 \x01(\r*\xa0\x01\n\tNodeState\x12\x1a\n\x16NODE_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10NODE_STATE_READY\x10\x01\x12\x15\n\x11NODE_STATE_SILENT\x10\x02\x12\x1a\n\x16NODE_STATE_QUARANTINED\x10\x03\x12\x16\n\x12NODE_STATE_SUSPECT\x10\x04\x12\x16\n\x12NODE_STATE_REFUSED\x10\x05\x32\xd0\x03\n\x0c\x41\x64minService\x12\x61\n\x0c\x46orceRelease\x12\'.holdfast_client.v1.ForceReleaseRequest\x1a(.holdfast_client.v1.ForceReleaseResponse\x12O\n\x06Status\x12!.holdfast_client.v1.StatusRequest\x1a\".holdfast_client.v1.StatusResponse\x12O\n\x06Reload\x12!.holdfast_client.v1.ReloadRequest\x1a\".holdfast_client.v1.ReloadResponse\x12^\n\x0bSetLogLevel\x12&.holdfast_client.v1.SetLogLevelRequest\x1a\'.holdfast_client.v1.SetLogLevelResponse\x12[\n\nRunJanitor\x12%.holdfast_client.v1.RunJanitorRequest\x1a&.holdfast_client.v1.RunJanitorResponseb\x06proto3')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'holdfast_client._proto.admin_pb2', globals())
 if _descriptor._USE_C_DESCRIPTORS == False:
 
   DESCRIPTOR._options = None
-  _NODESTATE._serialized_start=780
-  _NODESTATE._serialized_end=940
+  _NODESTATE._serialized_start=1088
+  _NODESTATE._serialized_end=1248
   _NODESTATUS._serialized_start=126
   _NODESTATUS._serialized_end=379
   _FORCERELEASEREQUEST._serialized_start=381
@@ -38,6 +38,16 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _RELOADREQUEST._serialized_end=716
   _RELOADRESPONSE._serialized_start=718
   _RELOADRESPONSE._serialized_end=777
-  _ADMINSERVICE._serialized_start=943
-  _ADMINSERVICE._serialized_end=1218
+  _SETLOGLEVELREQUEST._serialized_start=779
+  _SETLOGLEVELREQUEST._serialized_end=814
+  _SETLOGLEVELRESPONSE._serialized_start=816
+  _SETLOGLEVELRESPONSE._serialized_end=855
+  _RUNJANITORREQUEST._serialized_start=857
+  _RUNJANITORREQUEST._serialized_end=893
+  _FINDING._serialized_start=895
+  _FINDING._serialized_end=982
+  _RUNJANITORRESPONSE._serialized_start=984
+  _RUNJANITORRESPONSE._serialized_end=1085
+  _ADMINSERVICE._serialized_start=1251
+  _ADMINSERVICE._serialized_end=1715
 # @@protoc_insertion_point(module_scope)

@@ -14,6 +14,20 @@ NODE_STATE_SILENT: NodeState
 NODE_STATE_SUSPECT: NodeState
 NODE_STATE_UNSPECIFIED: NodeState
 
+class Finding(_message.Message):
+    __slots__ = ["detail", "kind", "mended", "node", "resource"]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    MENDED_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    RESOURCE_FIELD_NUMBER: _ClassVar[int]
+    detail: str
+    kind: str
+    mended: bool
+    node: str
+    resource: str
+    def __init__(self, kind: _Optional[str] = ..., node: _Optional[str] = ..., resource: _Optional[str] = ..., detail: _Optional[str] = ..., mended: bool = ...) -> None: ...
+
 class ForceReleaseRequest(_message.Message):
     __slots__ = ["lease_ref", "reason", "resource"]
     LEASE_REF_FIELD_NUMBER: _ClassVar[int]
@@ -59,6 +73,34 @@ class ReloadResponse(_message.Message):
     changed: _containers.RepeatedScalarFieldContainer[str]
     restart_required: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, changed: _Optional[_Iterable[str]] = ..., restart_required: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class RunJanitorRequest(_message.Message):
+    __slots__ = ["dry_run"]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    dry_run: bool
+    def __init__(self, dry_run: bool = ...) -> None: ...
+
+class RunJanitorResponse(_message.Message):
+    __slots__ = ["findings", "found", "looked_at"]
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    LOOKED_AT_FIELD_NUMBER: _ClassVar[int]
+    findings: _containers.RepeatedCompositeFieldContainer[Finding]
+    found: int
+    looked_at: int
+    def __init__(self, findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., found: _Optional[int] = ..., looked_at: _Optional[int] = ...) -> None: ...
+
+class SetLogLevelRequest(_message.Message):
+    __slots__ = ["level"]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    level: str
+    def __init__(self, level: _Optional[str] = ...) -> None: ...
+
+class SetLogLevelResponse(_message.Message):
+    __slots__ = ["previous"]
+    PREVIOUS_FIELD_NUMBER: _ClassVar[int]
+    previous: str
+    def __init__(self, previous: _Optional[str] = ...) -> None: ...
 
 class StatusRequest(_message.Message):
     __slots__ = []

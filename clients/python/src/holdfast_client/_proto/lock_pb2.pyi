@@ -24,6 +24,7 @@ LOST_REASON_UNSPECIFIED: LostReason
 MODE_EXCLUSIVE: Mode
 MODE_SHARED: Mode
 MODE_UNSPECIFIED: Mode
+SOURCE_ARCHIVE: Source
 SOURCE_HISTORY: Source
 SOURCE_LIVE: Source
 SOURCE_UNSPECIFIED: Source
@@ -123,12 +124,13 @@ class Draining(_message.Message):
     def __init__(self, remaining: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ["fencing_token", "lease_ref", "owner", "reason", "resource", "time", "type"]
+    __slots__ = ["fencing_token", "lease_ref", "owner", "reason", "resource", "source", "time", "type"]
     FENCING_TOKEN_FIELD_NUMBER: _ClassVar[int]
     LEASE_REF_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     RESOURCE_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     fencing_token: int
@@ -136,9 +138,10 @@ class Event(_message.Message):
     owner: str
     reason: str
     resource: str
+    source: Source
     time: _timestamp_pb2.Timestamp
     type: EventType
-    def __init__(self, type: _Optional[_Union[EventType, str]] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., resource: _Optional[str] = ..., owner: _Optional[str] = ..., lease_ref: _Optional[str] = ..., fencing_token: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+    def __init__(self, type: _Optional[_Union[EventType, str]] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., resource: _Optional[str] = ..., owner: _Optional[str] = ..., lease_ref: _Optional[str] = ..., fencing_token: _Optional[int] = ..., reason: _Optional[str] = ..., source: _Optional[_Union[Source, str]] = ...) -> None: ...
 
 class HeartbeatRequest(_message.Message):
     __slots__ = ["lease_id", "progress", "ttl"]
@@ -157,6 +160,39 @@ class HeartbeatResponse(_message.Message):
     lease: Lease
     yield_request: YieldRequest
     def __init__(self, lease: _Optional[_Union[Lease, _Mapping]] = ..., yield_request: _Optional[_Union[YieldRequest, _Mapping]] = ...) -> None: ...
+
+class HistoryGap(_message.Message):
+    __slots__ = ["events", "reason", "until"]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    FROM_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    events: int
+    reason: str
+    until: _timestamp_pb2.Timestamp
+    def __init__(self, until: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., events: _Optional[int] = ..., reason: _Optional[str] = ..., **kwargs) -> None: ...
+
+class HistoryRequest(_message.Message):
+    __slots__ = ["owner", "page_size", "page_token", "resource"]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    RESOURCE_FIELD_NUMBER: _ClassVar[int]
+    owner: str
+    page_size: int
+    page_token: str
+    resource: str
+    def __init__(self, resource: _Optional[str] = ..., owner: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class HistoryResponse(_message.Message):
+    __slots__ = ["events", "gaps", "next_page_token"]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    GAPS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[Event]
+    gaps: _containers.RepeatedCompositeFieldContainer[HistoryGap]
+    next_page_token: str
+    def __init__(self, events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., gaps: _Optional[_Iterable[_Union[HistoryGap, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class HoldRequest(_message.Message):
     __slots__ = ["acquire", "grace", "resume_lease_id"]
@@ -187,7 +223,7 @@ class HoldResponse(_message.Message):
     def __init__(self, queued: _Optional[_Union[Queued, _Mapping]] = ..., granted: _Optional[_Union[Lease, _Mapping]] = ..., busy: _Optional[_Union[Busy, _Mapping]] = ..., renewed: _Optional[_Union[Lease, _Mapping]] = ..., lost: _Optional[_Union[Lost, _Mapping]] = ..., yield_request: _Optional[_Union[YieldRequest, _Mapping]] = ..., draining: _Optional[_Union[Draining, _Mapping]] = ...) -> None: ...
 
 class Holder(_message.Message):
-    __slots__ = ["acquire_time", "expire_time", "fencing_token", "labels", "lease_ref", "mode", "owner", "progress", "resource"]
+    __slots__ = ["acquire_time", "expire_time", "fencing_token", "labels", "lease_ref", "mode", "owner", "progress", "resource", "traceparent"]
     class LabelsEntry(_message.Message):
         __slots__ = ["key", "value"]
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -204,6 +240,7 @@ class Holder(_message.Message):
     OWNER_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     RESOURCE_FIELD_NUMBER: _ClassVar[int]
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     acquire_time: _timestamp_pb2.Timestamp
     expire_time: _timestamp_pb2.Timestamp
     fencing_token: int
@@ -213,7 +250,8 @@ class Holder(_message.Message):
     owner: str
     progress: str
     resource: str
-    def __init__(self, resource: _Optional[str] = ..., owner: _Optional[str] = ..., lease_ref: _Optional[str] = ..., fencing_token: _Optional[int] = ..., mode: _Optional[_Union[Mode, str]] = ..., acquire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., progress: _Optional[str] = ...) -> None: ...
+    traceparent: str
+    def __init__(self, resource: _Optional[str] = ..., owner: _Optional[str] = ..., lease_ref: _Optional[str] = ..., fencing_token: _Optional[int] = ..., mode: _Optional[_Union[Mode, str]] = ..., acquire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., progress: _Optional[str] = ..., traceparent: _Optional[str] = ...) -> None: ...
 
 class InspectRequest(_message.Message):
     __slots__ = ["history_limit", "resource"]

@@ -7,6 +7,10 @@ import type { ForceReleaseRequest as _holdfast_v1_ForceReleaseRequest, ForceRele
 import type { ForceReleaseResponse as _holdfast_v1_ForceReleaseResponse, ForceReleaseResponse__Output as _holdfast_v1_ForceReleaseResponse__Output } from '../../holdfast/v1/ForceReleaseResponse.ts';
 import type { ReloadRequest as _holdfast_v1_ReloadRequest, ReloadRequest__Output as _holdfast_v1_ReloadRequest__Output } from '../../holdfast/v1/ReloadRequest.ts';
 import type { ReloadResponse as _holdfast_v1_ReloadResponse, ReloadResponse__Output as _holdfast_v1_ReloadResponse__Output } from '../../holdfast/v1/ReloadResponse.ts';
+import type { RunJanitorRequest as _holdfast_v1_RunJanitorRequest, RunJanitorRequest__Output as _holdfast_v1_RunJanitorRequest__Output } from '../../holdfast/v1/RunJanitorRequest.ts';
+import type { RunJanitorResponse as _holdfast_v1_RunJanitorResponse, RunJanitorResponse__Output as _holdfast_v1_RunJanitorResponse__Output } from '../../holdfast/v1/RunJanitorResponse.ts';
+import type { SetLogLevelRequest as _holdfast_v1_SetLogLevelRequest, SetLogLevelRequest__Output as _holdfast_v1_SetLogLevelRequest__Output } from '../../holdfast/v1/SetLogLevelRequest.ts';
+import type { SetLogLevelResponse as _holdfast_v1_SetLogLevelResponse, SetLogLevelResponse__Output as _holdfast_v1_SetLogLevelResponse__Output } from '../../holdfast/v1/SetLogLevelResponse.ts';
 import type { StatusRequest as _holdfast_v1_StatusRequest, StatusRequest__Output as _holdfast_v1_StatusRequest__Output } from '../../holdfast/v1/StatusRequest.ts';
 import type { StatusResponse as _holdfast_v1_StatusResponse, StatusResponse__Output as _holdfast_v1_StatusResponse__Output } from '../../holdfast/v1/StatusResponse.ts';
 
@@ -29,6 +33,24 @@ export interface AdminServiceClient extends grpc.Client {
   reload(argument: _holdfast_v1_ReloadRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_holdfast_v1_ReloadResponse__Output>): grpc.ClientUnaryCall;
   reload(argument: _holdfast_v1_ReloadRequest, callback: grpc.requestCallback<_holdfast_v1_ReloadResponse__Output>): grpc.ClientUnaryCall;
 
+  RunJanitor(argument: _holdfast_v1_RunJanitorRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_holdfast_v1_RunJanitorResponse__Output>): grpc.ClientUnaryCall;
+  RunJanitor(argument: _holdfast_v1_RunJanitorRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_holdfast_v1_RunJanitorResponse__Output>): grpc.ClientUnaryCall;
+  RunJanitor(argument: _holdfast_v1_RunJanitorRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_holdfast_v1_RunJanitorResponse__Output>): grpc.ClientUnaryCall;
+  RunJanitor(argument: _holdfast_v1_RunJanitorRequest, callback: grpc.requestCallback<_holdfast_v1_RunJanitorResponse__Output>): grpc.ClientUnaryCall;
+  runJanitor(argument: _holdfast_v1_RunJanitorRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_holdfast_v1_RunJanitorResponse__Output>): grpc.ClientUnaryCall;
+  runJanitor(argument: _holdfast_v1_RunJanitorRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_holdfast_v1_RunJanitorResponse__Output>): grpc.ClientUnaryCall;
+  runJanitor(argument: _holdfast_v1_RunJanitorRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_holdfast_v1_RunJanitorResponse__Output>): grpc.ClientUnaryCall;
+  runJanitor(argument: _holdfast_v1_RunJanitorRequest, callback: grpc.requestCallback<_holdfast_v1_RunJanitorResponse__Output>): grpc.ClientUnaryCall;
+
+  SetLogLevel(argument: _holdfast_v1_SetLogLevelRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_holdfast_v1_SetLogLevelResponse__Output>): grpc.ClientUnaryCall;
+  SetLogLevel(argument: _holdfast_v1_SetLogLevelRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_holdfast_v1_SetLogLevelResponse__Output>): grpc.ClientUnaryCall;
+  SetLogLevel(argument: _holdfast_v1_SetLogLevelRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_holdfast_v1_SetLogLevelResponse__Output>): grpc.ClientUnaryCall;
+  SetLogLevel(argument: _holdfast_v1_SetLogLevelRequest, callback: grpc.requestCallback<_holdfast_v1_SetLogLevelResponse__Output>): grpc.ClientUnaryCall;
+  setLogLevel(argument: _holdfast_v1_SetLogLevelRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_holdfast_v1_SetLogLevelResponse__Output>): grpc.ClientUnaryCall;
+  setLogLevel(argument: _holdfast_v1_SetLogLevelRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_holdfast_v1_SetLogLevelResponse__Output>): grpc.ClientUnaryCall;
+  setLogLevel(argument: _holdfast_v1_SetLogLevelRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_holdfast_v1_SetLogLevelResponse__Output>): grpc.ClientUnaryCall;
+  setLogLevel(argument: _holdfast_v1_SetLogLevelRequest, callback: grpc.requestCallback<_holdfast_v1_SetLogLevelResponse__Output>): grpc.ClientUnaryCall;
+
   Status(argument: _holdfast_v1_StatusRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_holdfast_v1_StatusResponse__Output>): grpc.ClientUnaryCall;
   Status(argument: _holdfast_v1_StatusRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_holdfast_v1_StatusResponse__Output>): grpc.ClientUnaryCall;
   Status(argument: _holdfast_v1_StatusRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_holdfast_v1_StatusResponse__Output>): grpc.ClientUnaryCall;
@@ -45,6 +67,10 @@ export interface AdminServiceHandlers extends grpc.UntypedServiceImplementation 
 
   Reload: grpc.handleUnaryCall<_holdfast_v1_ReloadRequest__Output, _holdfast_v1_ReloadResponse>;
 
+  RunJanitor: grpc.handleUnaryCall<_holdfast_v1_RunJanitorRequest__Output, _holdfast_v1_RunJanitorResponse>;
+
+  SetLogLevel: grpc.handleUnaryCall<_holdfast_v1_SetLogLevelRequest__Output, _holdfast_v1_SetLogLevelResponse>;
+
   Status: grpc.handleUnaryCall<_holdfast_v1_StatusRequest__Output, _holdfast_v1_StatusResponse>;
 
 }
@@ -52,5 +78,7 @@ export interface AdminServiceHandlers extends grpc.UntypedServiceImplementation 
 export interface AdminServiceDefinition extends grpc.ServiceDefinition {
   ForceRelease: MethodDefinition<_holdfast_v1_ForceReleaseRequest, _holdfast_v1_ForceReleaseResponse, _holdfast_v1_ForceReleaseRequest__Output, _holdfast_v1_ForceReleaseResponse__Output>
   Reload: MethodDefinition<_holdfast_v1_ReloadRequest, _holdfast_v1_ReloadResponse, _holdfast_v1_ReloadRequest__Output, _holdfast_v1_ReloadResponse__Output>
+  RunJanitor: MethodDefinition<_holdfast_v1_RunJanitorRequest, _holdfast_v1_RunJanitorResponse, _holdfast_v1_RunJanitorRequest__Output, _holdfast_v1_RunJanitorResponse__Output>
+  SetLogLevel: MethodDefinition<_holdfast_v1_SetLogLevelRequest, _holdfast_v1_SetLogLevelResponse, _holdfast_v1_SetLogLevelRequest__Output, _holdfast_v1_SetLogLevelResponse__Output>
   Status: MethodDefinition<_holdfast_v1_StatusRequest, _holdfast_v1_StatusResponse, _holdfast_v1_StatusRequest__Output, _holdfast_v1_StatusResponse__Output>
 }

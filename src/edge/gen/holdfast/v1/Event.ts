@@ -3,6 +3,7 @@
 
 import type { EventType as _holdfast_v1_EventType, EventType__Output as _holdfast_v1_EventType__Output } from '../../holdfast/v1/EventType.ts';
 import type { Timestamp as _google_protobuf_Timestamp, Timestamp__Output as _google_protobuf_Timestamp__Output } from '../../google/protobuf/Timestamp.ts';
+import type { Source as _holdfast_v1_Source, Source__Output as _holdfast_v1_Source__Output } from '../../holdfast/v1/Source.ts';
 import type { Long } from '@grpc/proto-loader';
 
 export interface Event {
@@ -13,6 +14,7 @@ export interface Event {
   'lease_ref'?: (string);
   'fencing_token'?: (number | string | Long);
   'reason'?: (string);
+  'source'?: (_holdfast_v1_Source);
 }
 
 export interface Event__Output {
@@ -23,4 +25,5 @@ export interface Event__Output {
   'lease_ref': (string);
   'fencing_token': (string);
   'reason': (string);
+  'source': (_holdfast_v1_Source__Output);
 }

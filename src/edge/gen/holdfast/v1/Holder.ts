@@ -15,6 +15,7 @@ export interface Holder {
   'expire_time'?: (_google_protobuf_Timestamp | null);
   'labels'?: ({[key: string]: string});
   'progress'?: (string);
+  'traceparent'?: (string);
 }
 
 export interface Holder__Output {
@@ -27,4 +28,5 @@ export interface Holder__Output {
   'expire_time': (_google_protobuf_Timestamp__Output | null);
   'labels': ({[key: string]: string});
   'progress': (string);
+  'traceparent': (string);
 }

@@ -9,6 +9,8 @@ import type { CheckTokenRequest as _holdfast_v1_CheckTokenRequest, CheckTokenReq
 import type { CheckTokenResponse as _holdfast_v1_CheckTokenResponse, CheckTokenResponse__Output as _holdfast_v1_CheckTokenResponse__Output } from '../../holdfast/v1/CheckTokenResponse.ts';
 import type { HeartbeatRequest as _holdfast_v1_HeartbeatRequest, HeartbeatRequest__Output as _holdfast_v1_HeartbeatRequest__Output } from '../../holdfast/v1/HeartbeatRequest.ts';
 import type { HeartbeatResponse as _holdfast_v1_HeartbeatResponse, HeartbeatResponse__Output as _holdfast_v1_HeartbeatResponse__Output } from '../../holdfast/v1/HeartbeatResponse.ts';
+import type { HistoryRequest as _holdfast_v1_HistoryRequest, HistoryRequest__Output as _holdfast_v1_HistoryRequest__Output } from '../../holdfast/v1/HistoryRequest.ts';
+import type { HistoryResponse as _holdfast_v1_HistoryResponse, HistoryResponse__Output as _holdfast_v1_HistoryResponse__Output } from '../../holdfast/v1/HistoryResponse.ts';
 import type { HoldRequest as _holdfast_v1_HoldRequest, HoldRequest__Output as _holdfast_v1_HoldRequest__Output } from '../../holdfast/v1/HoldRequest.ts';
 import type { HoldResponse as _holdfast_v1_HoldResponse, HoldResponse__Output as _holdfast_v1_HoldResponse__Output } from '../../holdfast/v1/HoldResponse.ts';
 import type { InspectRequest as _holdfast_v1_InspectRequest, InspectRequest__Output as _holdfast_v1_InspectRequest__Output } from '../../holdfast/v1/InspectRequest.ts';
@@ -49,6 +51,15 @@ export interface LockServiceClient extends grpc.Client {
   heartbeat(argument: _holdfast_v1_HeartbeatRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_holdfast_v1_HeartbeatResponse__Output>): grpc.ClientUnaryCall;
   heartbeat(argument: _holdfast_v1_HeartbeatRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_holdfast_v1_HeartbeatResponse__Output>): grpc.ClientUnaryCall;
   heartbeat(argument: _holdfast_v1_HeartbeatRequest, callback: grpc.requestCallback<_holdfast_v1_HeartbeatResponse__Output>): grpc.ClientUnaryCall;
+
+  History(argument: _holdfast_v1_HistoryRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_holdfast_v1_HistoryResponse__Output>): grpc.ClientUnaryCall;
+  History(argument: _holdfast_v1_HistoryRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_holdfast_v1_HistoryResponse__Output>): grpc.ClientUnaryCall;
+  History(argument: _holdfast_v1_HistoryRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_holdfast_v1_HistoryResponse__Output>): grpc.ClientUnaryCall;
+  History(argument: _holdfast_v1_HistoryRequest, callback: grpc.requestCallback<_holdfast_v1_HistoryResponse__Output>): grpc.ClientUnaryCall;
+  history(argument: _holdfast_v1_HistoryRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_holdfast_v1_HistoryResponse__Output>): grpc.ClientUnaryCall;
+  history(argument: _holdfast_v1_HistoryRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_holdfast_v1_HistoryResponse__Output>): grpc.ClientUnaryCall;
+  history(argument: _holdfast_v1_HistoryRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_holdfast_v1_HistoryResponse__Output>): grpc.ClientUnaryCall;
+  history(argument: _holdfast_v1_HistoryRequest, callback: grpc.requestCallback<_holdfast_v1_HistoryResponse__Output>): grpc.ClientUnaryCall;
 
   Hold(argument: _holdfast_v1_HoldRequest, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_holdfast_v1_HoldResponse__Output>;
   Hold(argument: _holdfast_v1_HoldRequest, options?: grpc.CallOptions): grpc.ClientReadableStream<_holdfast_v1_HoldResponse__Output>;
@@ -101,6 +112,8 @@ export interface LockServiceHandlers extends grpc.UntypedServiceImplementation {
 
   Heartbeat: grpc.handleUnaryCall<_holdfast_v1_HeartbeatRequest__Output, _holdfast_v1_HeartbeatResponse>;
 
+  History: grpc.handleUnaryCall<_holdfast_v1_HistoryRequest__Output, _holdfast_v1_HistoryResponse>;
+
   Hold: grpc.handleServerStreamingCall<_holdfast_v1_HoldRequest__Output, _holdfast_v1_HoldResponse>;
 
   Inspect: grpc.handleUnaryCall<_holdfast_v1_InspectRequest__Output, _holdfast_v1_InspectResponse>;
@@ -119,6 +132,7 @@ export interface LockServiceDefinition extends grpc.ServiceDefinition {
   Acquire: MethodDefinition<_holdfast_v1_AcquireRequest, _holdfast_v1_AcquireResponse, _holdfast_v1_AcquireRequest__Output, _holdfast_v1_AcquireResponse__Output>
   CheckToken: MethodDefinition<_holdfast_v1_CheckTokenRequest, _holdfast_v1_CheckTokenResponse, _holdfast_v1_CheckTokenRequest__Output, _holdfast_v1_CheckTokenResponse__Output>
   Heartbeat: MethodDefinition<_holdfast_v1_HeartbeatRequest, _holdfast_v1_HeartbeatResponse, _holdfast_v1_HeartbeatRequest__Output, _holdfast_v1_HeartbeatResponse__Output>
+  History: MethodDefinition<_holdfast_v1_HistoryRequest, _holdfast_v1_HistoryResponse, _holdfast_v1_HistoryRequest__Output, _holdfast_v1_HistoryResponse__Output>
   Hold: MethodDefinition<_holdfast_v1_HoldRequest, _holdfast_v1_HoldResponse, _holdfast_v1_HoldRequest__Output, _holdfast_v1_HoldResponse__Output>
   Inspect: MethodDefinition<_holdfast_v1_InspectRequest, _holdfast_v1_InspectResponse, _holdfast_v1_InspectRequest__Output, _holdfast_v1_InspectResponse__Output>
   List: MethodDefinition<_holdfast_v1_ListRequest, _holdfast_v1_ListResponse, _holdfast_v1_ListRequest__Output, _holdfast_v1_ListResponse__Output>

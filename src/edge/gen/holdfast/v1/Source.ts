@@ -5,6 +5,7 @@ export const Source = {
   SOURCE_UNSPECIFIED: 'SOURCE_UNSPECIFIED',
   SOURCE_LIVE: 'SOURCE_LIVE',
   SOURCE_HISTORY: 'SOURCE_HISTORY',
+  SOURCE_ARCHIVE: 'SOURCE_ARCHIVE',
 } as const;
 
 export type Source =
@@ -14,5 +15,7 @@ export type Source =
   | 1
   | 'SOURCE_HISTORY'
   | 2
+  | 'SOURCE_ARCHIVE'
+  | 3
 
 export type Source__Output = typeof Source[keyof typeof Source]
