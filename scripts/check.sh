@@ -38,6 +38,7 @@ tool() {
 step types npm run --silent typecheck
 step style npm run --silent lint
 step contract npm run --silent proto
+step settings node_modules/.bin/node scripts/gen-configuration.mjs --check
 tool shell shellcheck shellcheck --severity=style bin/holdfast .ci/run scripts/*.sh
 tool dockerfile hadolint hadolint Dockerfile
 if docker compose version >/dev/null 2>&1; then

@@ -1,5 +1,6 @@
 /** The one door to settings: flags, environment and file become one frozen value, or a list of everything that is wrong. */
 import { readFileSync } from 'node:fs';
+import { LIVE } from './config/live.ts';
 import type { ArchiveSetting, ClientAuth, LockClass } from './config/operations.ts';
 import { parseRedisNodes, type RedisNode, withPassword } from './config/redis-nodes.ts';
 import { brokenRelations, doubts } from './config/relations.ts';
@@ -236,12 +237,15 @@ export interface SettingDescription {
   readonly allowed: string;
   readonly meaning: string;
   readonly secret: boolean;
+  /** Takes effect while the service runs (SIGHUP, AdminService.Reload). */
+  readonly live: boolean;
 }
 
 export function describeSettings(): readonly SettingDescription[] {
   return keys.map((key) => {
     const { name, placeholder, fallback, allowed, meaning, secret } = table[key] as Setting<unknown>;
-    return { name, flag: flagOf(name), placeholder, fallback, allowed, meaning, secret };
+    const live = LIVE.has(key);
+    return { name, flag: flagOf(name), placeholder, fallback, allowed, meaning, secret, live };
   });
 }
 

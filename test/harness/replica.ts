@@ -25,6 +25,9 @@ const usual: Environment = {
   HOLDFAST_NODE_TIMEOUT: '500ms',
   HOLDFAST_CLOCK_SKEW: '50ms',
   HOLDFAST_LOG_LEVEL: 'silent',
+  // A test that asks for them says so: hundreds of replicas would all write to one file.
+  HOLDFAST_ARCHIVE: 'off',
+  HOLDFAST_JANITOR: '0',
 };
 
 /** `list` as HOLDFAST_REDIS_NODES takes it; empty: the embedded store. */

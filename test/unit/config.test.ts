@@ -53,6 +53,16 @@ const duration = (read: Row['read'], unset: number): Row => ({
   ],
   bad: DURATIONS,
 });
+const path = (read: Row['read']): Row => ({
+  read,
+  unset: undefined,
+  set: [
+    ['/etc/holdfast/one', '/etc/holdfast/one'],
+    ['./two.yaml', './two.yaml'],
+    ['three', 'three'],
+  ],
+  bad: ['/a/folder/', 'http://u:p@host/x'],
+});
 const toggle = (read: Row['read']): Row => ({
   read,
   unset: false,
@@ -187,6 +197,81 @@ const rows: Record<string, Row> = {
   HOLDFAST_PRIORITY_STEP: duration(({ priorityStepMs }) => priorityStepMs, 5000),
   HOLDFAST_YIELD_AFTER: duration(({ yieldAfterMs }) => yieldAfterMs, 5000),
   HOLDFAST_ALLOW_INSECURE: toggle(({ allowInsecure }) => allowInsecure),
+  HOLDFAST_ACCESS: path(({ access }) => access),
+  HOLDFAST_TLS_CERT: { ...path(({ tlsCert }) => tlsCert), beside: { HOLDFAST_TLS_KEY: '/key.pem' } },
+  HOLDFAST_TLS_KEY: { ...path(({ tlsKey }) => tlsKey), beside: { HOLDFAST_TLS_CERT: '/cert.pem' } },
+  HOLDFAST_TLS_CLIENT_CA: {
+    ...path(({ tlsClientCa }) => tlsClientCa),
+    beside: { HOLDFAST_TLS_CERT: '/cert.pem', HOLDFAST_TLS_KEY: '/key.pem', HOLDFAST_ACCESS: '/access.yaml' },
+  },
+  HOLDFAST_TLS_CLIENT_AUTH: {
+    read: ({ tlsClientAuth }) => tlsClientAuth,
+    unset: 'require',
+    set: [
+      ['none', 'none'],
+      ['request', 'request'],
+      ['require', 'require'],
+    ],
+    bad: ['yes', 'Require', '1'],
+  },
+  HOLDFAST_CLASSES: {
+    read: ({ classes }) => classes,
+    unset: undefined,
+    set: [
+      ['gpu/=gpu', [{ prefix: 'gpu/', name: 'gpu' }]],
+      [
+        'a=x, b=x',
+        [
+          { prefix: 'a', name: 'x' },
+          { prefix: 'b', name: 'x' },
+        ],
+      ],
+      ['m:1=m', [{ prefix: 'm:1', name: 'm' }]],
+    ],
+    bad: ['gpu', '=gpu', 'gpu/=', 'gpu/=GPU', 'gpu/=other', 'a=x,a=y', 'ä=x', `a=${'x'.repeat(33)}`],
+  },
+  HOLDFAST_AUDIT_LOG: path(({ auditLog }) => auditLog),
+  HOLDFAST_ARCHIVE: {
+    read: ({ archive }) => archive,
+    unset: { kind: 'auto' },
+    set: [
+      ['off', { kind: 'off' }],
+      ['auto', { kind: 'auto' }],
+      ['sqlite:/var/lib/h.db', { kind: 'sqlite', path: '/var/lib/h.db' }],
+    ],
+    bad: ['on', 'sqlite:', 'sqlite:/dir/', 'mysql://a/b', '/var/lib/h.db'],
+  },
+  HOLDFAST_ARCHIVE_RETENTION: {
+    ...duration(({ archiveRetentionMs }) => archiveRetentionMs, 720 * 3_600_000),
+    set: [
+      ['1h', 3_600_000],
+      ['24h', 86_400_000],
+      ['90m', 5_400_000],
+    ],
+  },
+  HOLDFAST_EVENT_STREAM: {
+    read: ({ eventStream }) => eventStream?.reveal(),
+    unset: undefined,
+    set: [
+      ['redis://a:1/2', 'redis://a:1/2'],
+      ['rediss://b', 'rediss://b'],
+      ['redis://u:p@c:3', 'redis://u:p@c:3'],
+    ],
+    bad: ['http://a', 'a:6379', 'redis:'],
+  },
+  HOLDFAST_EVENT_BUFFER: {
+    read: ({ eventBuffer }) => eventBuffer,
+    unset: 16_384,
+    set: [
+      ['16', 16],
+      ['1000', 1000],
+      ['1000000', 1_000_000],
+    ],
+    bad: ['0', '15', '1000001', 'many'],
+  },
+  HOLDFAST_ALERTS: path(({ alerts }) => alerts),
+  HOLDFAST_JANITOR: { ...toggle(({ janitor }) => janitor), unset: true },
+  HOLDFAST_JANITOR_EVERY: duration(({ janitorEveryMs }) => janitorEveryMs, 15_000),
 };
 const settings = describeSettings();
 

@@ -30,6 +30,9 @@ USUAL = {
     "HOLDFAST_NODE_TIMEOUT": "1s",
     "HOLDFAST_CLOCK_SKEW": "50ms",
     "HOLDFAST_LOG_LEVEL": "info",
+    # Many replicas would all write to one file.
+    "HOLDFAST_ARCHIVE": "off",
+    "HOLDFAST_JANITOR": "0",
 }
 
 T = TypeVar("T")
