@@ -1,18 +1,17 @@
 /** The composition root: the only file that sees every room. Starts a replica, drains it, stops it. */
 import { createRequire } from 'node:module';
-import type { RedisNode as NodeSetting, Settings } from './config.ts';
-import { connectionUrl, formatAddress } from './config.ts';
+import { addressOf, bootstrap } from './app/cluster.ts';
+import { formatAddress, type Settings } from './config.ts';
 import { type Control, openControl } from './control/control.ts';
 import { startHttp } from './control/http.ts';
-import { type Probe, silentProbe } from './domain/probe.ts';
-import { refuse } from './domain/refusals.ts';
+import { following, type Reading, Reloader } from './control/reload.ts';
+import type { Reloaded } from './domain/operations.ts';
+import type { Probe } from './domain/probe.ts';
+import type { Refusal } from './domain/refusals.ts';
 import { type Edge, type ExtraService, startEdge } from './edge/server.ts';
 import { makeLocks } from './locks/desk.ts';
 import type { LineSettings } from './locks/line.ts';
-import { RedisNode } from './nodes/redis-node.ts';
-import { adopt as adoptNodes } from './quorum/adopt.ts';
-import { bootstrap as bootstrapNodes, type Report } from './quorum/bootstrap.ts';
-import { Cluster, fingerprint, type NodeAddress } from './quorum/cluster.ts';
+import { Cluster } from './quorum/cluster.ts';
 import { makeQuorum } from './quorum/quorum.ts';
 import type { ClusterStatus } from './quorum/status.ts';
 import { embeddedStore, type Store } from './quorum/store.ts';
@@ -20,6 +19,8 @@ import { type Clock, systemClock } from './std/clock.ts';
 import { systemRandom } from './std/random.ts';
 import { runPrimary } from './workers/primary.ts';
 import { runWorker, type WorkerDoors } from './workers/worker.ts';
+
+export { adopt, bootstrap } from './app/cluster.ts';
 
 /** The health service follows the probes of the nodes, which come twice a second. */
 const HEALTH_EVERY_MS = 250;
@@ -31,26 +32,24 @@ export interface Replica {
   readonly addresses: readonly string[];
   readonly httpAddress: string;
   status(): ClusterStatus;
+  /** Takes what can change while it runs; all of it or nothing. */
+  reload(read: () => Reading): Promise<Reloaded | Refusal>;
   /** Refuses new locks, lets the rest finish, and leaves every lease where it is. */
   drain(): Promise<void>;
 }
+
+/** The settings that are read whenever they are needed. */
+type Live = { -readonly [K in keyof Settings]: Settings[K] };
 
 /** What the bench, tests and a primary add to a replica; nothing of it can be set from outside the process. */
 export interface ReplicaHooks {
   /** This is one of several processes of the service. */
   readonly worker?: WorkerDoors;
+  /** Where settings come from when they are read again; as given at the start unless said. */
+  readonly reread?: () => Reading;
   readonly extraServices?: readonly ExtraService[];
   readonly quarantineOff?: boolean;
   readonly clock?: Clock;
-}
-
-function addressOf(node: NodeSetting): NodeAddress {
-  const secret = node.address.kind === 'unix' ? node.password?.reveal() : undefined;
-  return {
-    id: node.id,
-    url: connectionUrl(node),
-    ...(secret === undefined ? {} : { username: node.username, password: secret }),
-  };
 }
 
 async function openStore(settings: Settings, probe: Probe, hooks: ReplicaHooks): Promise<Store> {
@@ -93,7 +92,7 @@ export async function startReplica(settings: Settings, hooks: ReplicaHooks = {})
   });
   try {
     store = await openStore(settings, control.probe, hooks);
-    return await openDoors(settings, hooks, store, control);
+    return await openDoors({ ...settings }, hooks, store, control);
   } catch (error) {
     store?.stop();
     await control.close();
@@ -102,14 +101,20 @@ export async function startReplica(settings: Settings, hooks: ReplicaHooks = {})
 }
 
 async function openDoors(
-  settings: Settings,
+  settings: Live,
   hooks: ReplicaHooks,
   store: Store,
   control: Control,
 ): Promise<Replica> {
   const { probe, metrics } = control;
   let draining = false;
-  const edge = await openEdge(settings, hooks, store, control);
+  const reloader = new Reloader(settings, probe);
+  metrics.add(reloader.family);
+  control.follow(reloader);
+  reloader.add(following((next) => Object.assign(settings, next)));
+  const reread = hooks.reread ?? (() => ({ ok: true, settings, warnings: [] }));
+  const reload = (read: () => Reading): Promise<Reloaded | Refusal> => reloader.reload(read);
+  const edge = await openEdge(settings, hooks, store, control, () => reload(reread));
   const http = await (hooks.worker?.startHttp ?? startHttp)({
     address: settings.httpListen,
     version,
@@ -133,6 +138,7 @@ async function openDoors(
     addresses: edge.addresses,
     httpAddress,
     status: () => store.status(),
+    reload,
     async drain() {
       draining = true;
       probe.notice('info', 'draining', { limitMs: settings.drainTimeoutMs });
@@ -145,7 +151,13 @@ async function openDoors(
   };
 }
 
-function openEdge(settings: Settings, hooks: ReplicaHooks, store: Store, control: Control): Promise<Edge> {
+function openEdge(
+  settings: Settings,
+  hooks: ReplicaHooks,
+  store: Store,
+  control: Control,
+  reload: () => Promise<Reloaded | Refusal>,
+): Promise<Edge> {
   const { probe, metrics, tracing } = control;
   const { yieldAfterMs } = settings;
   const quorum = makeQuorum({
@@ -171,7 +183,7 @@ function openEdge(settings: Settings, hooks: ReplicaHooks, store: Store, control
     version,
     status: () => store.status(),
     operations: {
-      reload: async () => refuse('NOT_SERVED', 'this release does not serve Reload'),
+      reload: hooks.worker?.reload ?? reload,
       setLogLevel: (level) => control.setLogLevel(level),
       runJanitor: (dryRun) => control.runJanitor(dryRun),
     },
@@ -182,8 +194,17 @@ function openEdge(settings: Settings, hooks: ReplicaHooks, store: Store, control
 }
 
 function waitingOf(settings: Settings): LineSettings {
-  const { waiterLivenessMs, priorityStepMs, maxWaiters, maxWaitersPerResource } = settings;
-  return { livenessMs: waiterLivenessMs, priorityStepMs, maxWaiters, maxWaitersPerResource };
+  return {
+    livenessMs: settings.waiterLivenessMs,
+    priorityStepMs: settings.priorityStepMs,
+    // Read when they are needed: a reload may change them.
+    get maxWaiters() {
+      return settings.maxWaiters;
+    },
+    get maxWaitersPerResource() {
+      return settings.maxWaitersPerResource;
+    },
+  };
 }
 
 function whyUnready(store: Store, draining: boolean): readonly string[] {
@@ -196,18 +217,20 @@ function whyUnready(store: Store, draining: boolean): readonly string[] {
 }
 
 /** `holdfast serve`: resolves with the exit code once the service has drained. */
-export async function run(settings: Settings): Promise<number> {
+export async function run(settings: Settings, reread: () => Reading): Promise<number> {
   let replica: Replica;
   try {
-    const once = { settings, version, bootstrap: () => bootstrap(settings) };
+    const once = { settings, version, reread, bootstrap: () => bootstrap(settings) };
     if (settings.workers > 1) return await runPrimary(once);
-    replica = await startReplica(settings);
+    replica = await startReplica(settings, { reread });
   } catch (error) {
     process.stderr.write(
       `holdfast: cannot start: ${error instanceof Error ? error.message : String(error)}\n`,
     );
     return 2;
   }
+  // Its own log tells what came of it.
+  process.on('SIGHUP', () => void replica.reload(reread));
   await new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
   });
@@ -218,50 +241,4 @@ export async function run(settings: Settings): Promise<number> {
 /** One of the processes of `holdfast serve` with HOLDFAST_WORKERS above 1; resolves as `run` does. */
 export function work(): Promise<number> {
   return runWorker((settings, worker) => startReplica(settings, { worker }));
-}
-
-function connect(settings: Settings, nodes: readonly NodeSetting[]): RedisNode[] {
-  const { namespace, nodeTimeoutMs: timeoutMs } = settings;
-  return nodes.map(
-    (node) =>
-      new RedisNode({ ...addressOf(node), namespace, timeoutMs, clock: systemClock, probe: silentProbe }),
-  );
-}
-
-function clusterOf(settings: Settings, nodes: readonly NodeSetting[]): string {
-  return fingerprint(nodes.map(addressOf), settings.namespace);
-}
-
-/** `holdfast config bootstrap` */
-export async function bootstrap(settings: Settings): Promise<Report> {
-  const nodes = connect(settings, settings.redisNodes);
-  try {
-    return await bootstrapNodes({
-      nodes,
-      cluster: clusterOf(settings, settings.redisNodes),
-      longestTtlMs: settings.maxTtlMs,
-      clock: systemClock,
-      random: systemRandom,
-    });
-  } finally {
-    for (const node of nodes) node.close();
-  }
-}
-
-/** `holdfast config adopt --from OLD` */
-export async function adopt(settings: Settings, old: readonly NodeSetting[]): Promise<Report> {
-  const nodes = connect(settings, settings.redisNodes);
-  const oldNodes = connect(settings, old);
-  try {
-    return await adoptNodes({
-      oldNodes,
-      oldCluster: clusterOf(settings, old),
-      nodes,
-      cluster: clusterOf(settings, settings.redisNodes),
-      longestTtlMs: settings.maxTtlMs,
-      random: systemRandom,
-    });
-  } finally {
-    for (const node of [...nodes, ...oldNodes]) node.close();
-  }
 }

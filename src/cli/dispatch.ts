@@ -19,6 +19,8 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   list: { summary: 'show what is held', load: () => import('./list.ts') },
   watch: { summary: 'tell what happens', load: () => import('./watch.ts') },
   'force-release': { summary: 'end a lease that hangs', load: () => import('./force-release.ts') },
+  reload: { summary: 'have a replica read its settings again', load: () => import('./reload.ts') },
+  'log-level': { summary: 'have a replica log more or less', load: () => import('./log-level.ts') },
   status: { summary: 'show a replica and its nodes', load: () => import('./status.ts') },
   health: { summary: 'ask whether a replica can serve', load: () => import('./health.ts') },
 };

@@ -5,6 +5,7 @@ import { invalidField, type Refusal, refuse } from '../domain/refusals.ts';
 import type { Locks } from '../locks/locks.ts';
 import { createLogs, type Logs } from './logs.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
+import { following, type Reloader } from './reload.ts';
 import { createTelemetry } from './telemetry.ts';
 import { startTracing, type Tracing } from './tracing.ts';
 import { traceVote } from './vote-spans.ts';
@@ -27,6 +28,8 @@ export interface Control {
   withPast(locks: Locks): Locks;
   /** Locks can be asked: whatever works by itself begins. */
   begin(locks: Locks): void;
+  /** What it runs by, it takes from a reload as well. */
+  follow(reloader: Reloader): void;
   setLogLevel(level: string): { readonly kind: 'level'; readonly previous: string } | Refusal;
   runJanitor(dryRun: boolean): Promise<never | Refusal>;
   /** Flushes what is pending, within bounds; never rejects. */
@@ -62,9 +65,17 @@ class Room implements Control {
 
   begin(_locks: Locks): void {}
 
+  follow(reloader: Reloader): void {
+    reloader.add(
+      following(({ logLevel }) => {
+        this.#logs.logger.level = logLevel;
+      }),
+    );
+  }
+
   setLogLevel(level: string): { readonly kind: 'level'; readonly previous: string } | Refusal {
     const { logger } = this.#logs;
-    if (!(level in logger.levels.values) && level !== 'silent') {
+    if (!Object.hasOwn(logger.levels.values, level) && level !== 'silent') {
       const known = [...Object.keys(logger.levels.values), 'silent'].join(', ');
       return invalidField('level', `must be one of ${known}`);
     }

@@ -1,4 +1,5 @@
 /** The operator's calls: ForceRelease and Status, and what is done to the replica itself. */
+import type { JanitorReport, Reloaded } from '../domain/operations.ts';
 import type { Refusal } from '../domain/refusals.ts';
 import { unary } from './calls.ts';
 import { decodeForceRelease } from './decode.ts';
@@ -39,30 +40,6 @@ export interface ServiceHealth {
   readonly nodes: readonly NodeHealth[];
   readonly quorumMargin: number;
   readonly warnings: readonly string[];
-}
-
-/** Something that a fault has left behind. */
-export interface Finding {
-  readonly kind: string;
-  /** Empty: it is no matter of one node. */
-  readonly node: string;
-  readonly resource: string;
-  readonly detail: string;
-  readonly mended: boolean;
-}
-
-export interface JanitorReport {
-  readonly kind: 'report';
-  readonly findings: readonly Finding[];
-  readonly found: number;
-  readonly lookedAt: number;
-}
-
-export interface Reloaded {
-  readonly kind: 'reloaded';
-  /** Environment names, sorted. */
-  readonly changed: readonly string[];
-  readonly restartRequired: readonly string[];
 }
 
 /** What an operator may do to this replica beside its locks. */

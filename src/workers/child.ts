@@ -3,9 +3,11 @@ import { type ChildProcess, fork } from 'node:child_process';
 import type { Socket } from 'node:net';
 import type { PackedSettings } from '../config/pack.ts';
 import type { Snapshot } from '../control/merge.ts';
+import type { Reloaded } from '../domain/operations.ts';
+import type { Refusal } from '../domain/refusals.ts';
 import { type Clock, pause } from '../std/clock.ts';
 import type { Hand, Life } from './crew.ts';
-import type { Report, ToPrimary, ToWorker } from './messages.ts';
+import type { Answer, Report, ToPrimary, ToWorker } from './messages.ts';
 
 export interface ChildOptions {
   readonly entry: URL;
@@ -22,15 +24,19 @@ export interface Deals {
   confirmed(): void;
   ended(count: number): void;
   closing(): void;
+  /** The worker was asked to reload the service. */
+  reload(): Promise<Reloaded | Refusal>;
 }
 
 /** A worker that answers later than this counts as one that hangs. */
 const ANSWER_MS = 1000;
+/** A reload reads files, and may fetch keys. */
+const RELOAD_MS = 15_000;
 
 export class Child implements Hand {
   readonly #process: ChildProcess;
   readonly #clock: Clock;
-  readonly #asked = new Map<number, (answer: Report | Snapshot) => void>();
+  readonly #asked = new Map<number, (answer: Answer) => void>();
   #asks = 0;
 
   constructor(options: ChildOptions, life: Life, deals: Deals) {
@@ -74,22 +80,28 @@ export class Child implements Hand {
   }
 
   report(): Promise<Report | undefined> {
-    return this.#ask('report') as Promise<Report | undefined>;
+    return this.#ask((id) => ({ kind: 'ask', id, what: 'report' })) as Promise<Report | undefined>;
   }
 
   metrics(): Promise<Snapshot | undefined> {
-    return this.#ask('metrics') as Promise<Snapshot | undefined>;
+    return this.#ask((id) => ({ kind: 'ask', id, what: 'metrics' })) as Promise<Snapshot | undefined>;
+  }
+
+  reload(settings: PackedSettings): Promise<Reloaded | Refusal | undefined> {
+    return this.#ask((id) => ({ kind: 'reload', id, settings }), RELOAD_MS) as Promise<
+      Reloaded | Refusal | undefined
+    >;
   }
 
   /** Undefined: no answer in time. */
-  async #ask(what: 'report' | 'metrics'): Promise<Report | Snapshot | undefined> {
+  async #ask(question: (id: number) => ToWorker, limitMs = ANSWER_MS): Promise<Answer | undefined> {
     this.#asks += 1;
     const id = this.#asks;
-    const answer = new Promise<Report | Snapshot>((resolve) => {
+    const answer = new Promise<Answer>((resolve) => {
       this.#asked.set(id, resolve);
     });
-    this.#tell({ kind: 'ask', id, what });
-    const said = await Promise.race([answer, pause(this.#clock, ANSWER_MS).then(() => undefined)]);
+    this.#tell(question(id));
+    const said = await Promise.race([answer, pause(this.#clock, limitMs).then(() => undefined)]);
     this.#asked.delete(id);
     return said;
   }
@@ -125,6 +137,9 @@ export class Child implements Hand {
         break;
       case 'answer':
         this.#asked.get(message.id)?.(message.answer);
+        break;
+      case 'reload':
+        void deals.reload().then((outcome) => this.#tell({ kind: 'reloaded', id: message.id, outcome }));
     }
   }
 }

@@ -1,6 +1,8 @@
 /** What the primary and its workers say to each other; the channel is private to them. */
 import type { PackedSettings } from '../config/pack.ts';
 import type { Snapshot } from '../control/merge.ts';
+import type { Reloaded } from '../domain/operations.ts';
+import type { Refusal } from '../domain/refusals.ts';
 
 export type ToWorker =
   | {
@@ -13,7 +15,11 @@ export type ToWorker =
   /** A client's connection comes with it, to the address of this index. */
   | { readonly kind: 'connection'; readonly at: number }
   | { readonly kind: 'drain' }
-  | { readonly kind: 'ask'; readonly id: number; readonly what: 'report' | 'metrics' };
+  | { readonly kind: 'ask'; readonly id: number; readonly what: 'report' | 'metrics' }
+  /** Settings that were read again. */
+  | { readonly kind: 'reload'; readonly id: number; readonly settings: PackedSettings }
+  /** What came of the reload that this worker asked for. */
+  | { readonly kind: 'reloaded'; readonly id: number; readonly outcome: Reloaded | Refusal };
 
 export type ToPrimary =
   /** The worker listens to its primary. */
@@ -26,7 +32,11 @@ export type ToPrimary =
   | { readonly kind: 'ended'; readonly count: number }
   /** No more connections, please. */
   | { readonly kind: 'closing' }
-  | { readonly kind: 'answer'; readonly id: number; readonly answer: Report | Snapshot };
+  | { readonly kind: 'answer'; readonly id: number; readonly answer: Answer }
+  /** Somebody has asked for a reload: of the whole service. */
+  | { readonly kind: 'reload'; readonly id: number };
+
+export type Answer = Report | Snapshot | Reloaded | Refusal;
 
 /** How one worker is. */
 export interface Report {

@@ -5,8 +5,11 @@ import type { Settings } from '../config.ts';
 import { formatAddress } from '../config.ts';
 import { type HttpDoor, startHttp } from '../control/http.ts';
 import { boundedSink, createLogs, type Logs } from '../control/logs.ts';
+import { following, type Reading, Reloader } from '../control/reload.ts';
 import { createServiceMetrics, type ServiceMetrics } from '../control/service-metrics.ts';
+import type { Reloaded } from '../domain/operations.ts';
 import type { Probe } from '../domain/probe.ts';
+import { type Refusal, refuse } from '../domain/refusals.ts';
 import { type Bound, listen } from '../edge/listen.ts';
 import { systemClock } from '../std/clock.ts';
 import { Child } from './child.ts';
@@ -18,6 +21,8 @@ const ENTRY = new URL('../cli/worker.ts', import.meta.url);
 export interface PrimaryOptions {
   readonly settings: Settings;
   readonly version: string;
+  /** Reads the settings once more. */
+  reread(): Reading;
   /** Sets up a new cluster: once, before any worker looks at a node. */
   bootstrap(): Promise<{ readonly ok: boolean; readonly lines: readonly string[] }>;
 }
@@ -38,10 +43,13 @@ class Primary {
   readonly #logs: Logs;
   readonly #notice: Probe['notice'];
   readonly #metrics: ServiceMetrics;
+  readonly #reloader: Reloader;
   readonly #connections = new Connections();
   readonly #crew: Crew<Child>;
   readonly #bound: Bound[] = [];
   readonly #taking = new Set<number>();
+  /** In force now: what a worker that is replaced begins with. */
+  #settings: Settings;
   #http: HttpDoor | undefined;
   #draining = false;
 
@@ -58,7 +66,16 @@ class Primary {
     this.#logs = createLogs({ level: settings.logLevel, version, onDrop });
     this.#notice = this.#logs.probe.notice!;
     const { sink } = boundedSink(process.stdout, onDrop);
-    const packed = packSettings(settings);
+    let packed = packSettings(settings);
+    this.#reloader = new Reloader(settings, { notice: this.#notice });
+    this.#reloader.add(
+      following((next) => {
+        packed = packSettings(next);
+        this.#settings = next;
+        this.#logs.logger.level = next.logLevel;
+      }),
+    );
+    this.#settings = settings;
     this.#crew = new Crew<Child>({
       count: settings.workers,
       clock: systemClock,
@@ -105,15 +122,17 @@ class Primary {
 
   /** Until a signal, or until a worker cannot be replaced any more. */
   async serve(): Promise<number> {
-    const { drainTimeoutMs: limitMs, workers } = this.#options.settings;
+    const { workers } = this.#options.settings;
     const told = new Promise<void>((resolve) => {
       // Not once: a terminal and `npm start` may both send the same signal, and a drain has its own bound.
       for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve());
     });
+    process.on('SIGHUP', () => void this.#reload());
     const http = this.#http === undefined ? '' : formatAddress(this.#http.address);
     this.#notice('info', 'serving', { addresses: this.#addresses(), http, workers });
     const fault = await Promise.race([told, this.#crew.gaveUp]);
     this.#draining = true;
+    const { drainTimeoutMs: limitMs } = this.#settings;
     this.#notice('info', 'draining', { limitMs });
     const orderly = await this.#crew.drain(limitMs);
     if (typeof fault === 'string') throw new Error(fault);
@@ -140,7 +159,25 @@ class Primary {
       confirmed: () => this.#connections.confirmed(number),
       ended: (count) => this.#connections.ended(number, count),
       closing: () => this.#stopTaking(number),
+      reload: () => this.#reload(),
     });
+  }
+
+  /** The workers first: they have what may be wrong with what the settings name. The first that refuses ends it. */
+  async #reload(): Promise<Reloaded | Refusal> {
+    const reading = this.#options.reread();
+    if (!reading.ok) return this.#reloader.reload(() => reading);
+    const packed = packSettings(reading.settings);
+    const changed: string[] = [];
+    for (const [number, child] of this.#crew.up()) {
+      const outcome = await child.reload(packed);
+      if (outcome === undefined) return refuse('INTERNAL', `worker ${number} does not answer`);
+      if (outcome.kind === 'refusal') return outcome;
+      changed.push(...outcome.changed);
+    }
+    const own = await this.#reloader.reload(() => reading);
+    if (own.kind === 'refusal') return own;
+    return { ...own, changed: [...new Set([...own.changed, ...changed])].sort() };
   }
 
   #addresses(): string[] {

@@ -4,6 +4,9 @@ import { unpackSettings } from '../config/pack.ts';
 import type { Settings } from '../config.ts';
 import type { HttpDoor, HttpOptions } from '../control/http.ts';
 import type { Snapshot } from '../control/merge.ts';
+import type { Reading } from '../control/reload.ts';
+import type { Reloaded } from '../domain/operations.ts';
+import type { Refusal } from '../domain/refusals.ts';
 import type { Bound } from '../edge/listen.ts';
 import { Gate, Tally } from './gate.ts';
 import type { ToPrimary, ToWorker } from './messages.ts';
@@ -13,11 +16,18 @@ export interface WorkerDoors {
   readonly number: number;
   listen(address: string, onSocket: (socket: Socket) => void): Promise<Bound>;
   startHttp(options: WorkerHttp): Promise<HttpDoor>;
+  /** Of the whole service: its primary reads the settings, and every worker takes them. */
+  reload(): Promise<Reloaded | Refusal>;
 }
 
 export type WorkerHttp = HttpOptions & { readonly metrics: { snapshot(): Promise<Snapshot> } };
 
-type Start = (settings: Settings, doors: WorkerDoors) => Promise<{ drain(): Promise<void> }>;
+interface Serving {
+  drain(): Promise<void>;
+  reload(read: () => Reading): Promise<Reloaded | Refusal>;
+}
+
+type Start = (settings: Settings, doors: WorkerDoors) => Promise<Serving>;
 
 /** Resolves with the exit code after the drain, when the primary has asked for it or is gone. */
 export function runWorker(start: Start): Promise<number> {
@@ -33,8 +43,9 @@ class Worker {
   readonly #start: Start;
   readonly #gates: Gate[] = [];
   readonly #ended = new Tally((count) => tell({ kind: 'ended', count }));
+  readonly #reloads = new Map<number, (outcome: Reloaded | Refusal) => void>();
   #http: WorkerHttp | undefined;
-  #serving = false;
+  #service: Serving | undefined;
 
   constructor(start: Start) {
     this.#start = start;
@@ -42,10 +53,10 @@ class Worker {
 
   async run(): Promise<number> {
     // A terminal and some process managers signal every process of the service; the primary alone decides.
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => {});
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => {});
     const over = new Promise<void>((resolve) => {
       process.once('disconnect', () => {
-        if (!this.#serving) process.exit(0);
+        if (this.#service === undefined) process.exit(0);
         resolve();
       });
       process.on('message', (message: ToWorker) => {
@@ -58,13 +69,15 @@ class Worker {
         if (message.kind === 'connection') this.#take(message.at, socket);
         // No answer is one too: the primary counts it.
         if (message.kind === 'ask') this.#answer(message.id, message.what).catch(() => {});
+        if (message.kind === 'reload') this.#reload(message).catch(() => {});
+        if (message.kind === 'reloaded') this.#reloads.get(message.id)?.(message.outcome);
       });
     });
     tell({ kind: 'here' });
     const { number, settings, addresses } = await begun;
     try {
       const service = await this.#start(unpackSettings(settings), this.#doors(number, addresses));
-      this.#serving = true;
+      this.#service = service;
       tell({ kind: 'up' });
       await over;
       await service.drain();
@@ -90,7 +103,23 @@ class Worker {
         this.#http = options;
         return { address: options.address, close: async () => {} };
       },
+      reload: () => this.#askReload(),
     };
+  }
+
+  #askReload(): Promise<Reloaded | Refusal> {
+    const id = this.#reloads.size + 1;
+    const outcome = new Promise<Reloaded | Refusal>((resolve) => {
+      this.#reloads.set(id, resolve);
+    });
+    tell({ kind: 'reload', id });
+    return outcome;
+  }
+
+  async #reload({ id, settings }: Extract<ToWorker, { kind: 'reload' }>): Promise<void> {
+    const read = (): Reading => ({ ok: true, settings: unpackSettings(settings), warnings: [] });
+    const outcome = await this.#service?.reload(read);
+    if (outcome !== undefined) tell({ kind: 'answer', id, answer: outcome });
   }
 
   #take(at: number, socket: Socket | undefined): void {

@@ -151,6 +151,16 @@ export class RpcClient {
     return promised<Answer>((told) => this.#admin.forceRelease(request, told));
   }
 
+  reload() {
+    type Answer = import('../../src/edge/gen/holdfast/v1/ReloadResponse.ts').ReloadResponse__Output;
+    return promised<Answer>((told) => this.#admin.reload({}, told));
+  }
+
+  setLogLevel(level: string) {
+    type Answer = import('../../src/edge/gen/holdfast/v1/SetLogLevelResponse.ts').SetLogLevelResponse__Output;
+    return promised<Answer>((told) => this.#admin.setLogLevel({ level }, told));
+  }
+
   status() {
     type Answer = import('../../src/edge/gen/holdfast/v1/StatusResponse.ts').StatusResponse__Output;
     return promised<Answer>((told) => this.#admin.status({}, told));
