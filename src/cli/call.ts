@@ -1,27 +1,31 @@
 /** One call to the service: loads the contract, dials, waits for one answer, and turns failure into an exit code. */
 import { fileURLToPath } from 'node:url';
 import {
+  type ChannelCredentials,
+  type ClientOptions,
   type ClientReadableStream,
   type ClientUnaryCall,
-  credentials,
   loadPackageDefinition,
   type requestCallback,
   type ServiceError,
 } from '@grpc/grpc-js';
 import { loadSync, type PackageDefinition } from '@grpc/proto-loader';
+import type { CallerFlags } from '../config/caller.ts';
 import { loadAddress } from '../config.ts';
 import type { ProtoGrpcType as AdminTypes } from '../edge/gen/admin.ts';
 import type { AdminServiceClient } from '../edge/gen/holdfast/v1/AdminService.ts';
 import type { LockServiceClient } from '../edge/gen/holdfast/v1/LockService.ts';
 import type { ProtoGrpcType as LockTypes } from '../edge/gen/lock.ts';
 import { systemClock } from '../std/clock.ts';
-import { durationFlag, type Io, SettingsError } from './command.ts';
+import { bearer } from './client.ts';
+import { callerOf, durationFlag, type Io, SettingsError } from './command.ts';
+import { credentialsOf } from './credentials.ts';
 import { type CallError, callErrorOf, describeError, errorJson } from './errors.ts';
 import { exitCodeOf } from './exit.ts';
 import { protoJson } from './proto-json.ts';
 
 /** The flags that every client command takes. */
-export interface ClientFlags {
+export interface ClientFlags extends CallerFlags {
   readonly address?: string | undefined;
   readonly timeout?: string | undefined;
   readonly json?: boolean | undefined;
@@ -46,7 +50,14 @@ const PROTO_ROOT = fileURLToPath(new URL('../../proto/', import.meta.url));
 const LOADING = { keepCase: true, longs: String, enums: String, defaults: true, oneofs: true } as const;
 
 /** An http_proxy in the environment is meant for the web; grpc-js would send even loopback calls through it. */
-export const CHANNEL = { 'grpc.enable_http_proxy': 0 } as const;
+const CHANNEL = { 'grpc.enable_http_proxy': 0 } as const;
+
+/** How a channel to the service is opened. */
+export function dialling(flags: ClientFlags): { credentials: ChannelCredentials; options: ClientOptions } {
+  const { credentials, token } = credentialsOf(callerOf(flags));
+  const interceptors = token === undefined ? {} : { interceptors: [bearer(token)] };
+  return { credentials, options: { ...CHANNEL, ...interceptors } };
+}
 
 let contract: PackageDefinition | undefined;
 
@@ -112,8 +123,9 @@ export async function withService<T>(flags: ClientFlags, work: (service: Service
   const { LockService, AdminService } = (
     loadPackageDefinition(loadContract()) as unknown as LockTypes & AdminTypes
   ).holdfast.v1;
-  const lock = new LockService(address, credentials.createInsecure(), CHANNEL);
-  const admin = new AdminService(address, credentials.createInsecure(), CHANNEL);
+  const { credentials, options } = dialling(flags);
+  const lock = new LockService(address, credentials, options);
+  const admin = new AdminService(address, credentials, options);
   try {
     return await work({ lock, admin, ask });
   } finally {

@@ -7,3 +7,5 @@ export {
   type Lease,
   UnavailableError,
 } from '../../clients/typescript/src/index.ts';
+// Not part of the package's face.
+export { bearer } from '../../clients/typescript/src/session/bearer.ts';

@@ -1,5 +1,6 @@
 /** What a command is: its usage, its arguments, and the world it may touch. */
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
+import { type CallerFlags, type CallerSettings, loadCaller } from '../config/caller.ts';
 import { parseDurationMs } from '../config.ts';
 
 /** Standard streams, handed in so that tests see what a user sees. */
@@ -33,18 +34,34 @@ export class SettingsError extends Error {
   }
 }
 
+export const CALLER_OPTIONS = {
+  'auth-token-file': { type: 'string' },
+  'tls-ca': { type: 'string' },
+  'tls-cert': { type: 'string' },
+  'tls-key': { type: 'string' },
+} as const satisfies ParseArgsOptionsConfig;
+
+export const CALLER_USAGE = `
+      --auth-token-file FILE  who calls: a bearer token
+                         (HOLDFAST_AUTH_TOKEN_FILE, HOLDFAST_AUTH_TOKEN)
+      --tls-ca FILE      speak TLS, and trust these certificates; \`system\`: the system's
+                         (HOLDFAST_CLIENT_CA)
+      --tls-cert FILE, --tls-key FILE  a certificate of one's own
+                         (HOLDFAST_CLIENT_CERT, HOLDFAST_CLIENT_KEY)
+`;
+
 export const CLIENT_OPTIONS = {
   address: { type: 'string' },
   timeout: { type: 'string' },
   json: { type: 'boolean' },
+  ...CALLER_OPTIONS,
 } as const satisfies ParseArgsOptionsConfig;
 
 export const CLIENT_USAGE = `
       --address ADDRESS  whom to call: HOST:PORT or unix:/path
                          (HOLDFAST_ADDRESS, default 127.0.0.1:7420)
       --timeout D        give up after this time (default 10s)
-      --json             one JSON object on standard output
-`;
+      --json             one JSON object on standard output${CALLER_USAGE}`;
 
 /** `parseArgs`, with its complaints as usage errors. */
 export function parseCommandLine<T extends ParseArgsOptionsConfig>(args: readonly string[], options: T) {
@@ -53,6 +70,13 @@ export function parseCommandLine<T extends ParseArgsOptionsConfig>(args: readonl
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));
   }
+}
+
+/** Throws SettingsError. */
+export function callerOf(flags: CallerFlags): CallerSettings {
+  const loaded = loadCaller(flags);
+  if (!loaded.ok) throw new SettingsError(loaded.problems);
+  return loaded.caller;
 }
 
 /** `text` of `flag` in milliseconds. */

@@ -1,7 +1,7 @@
 /** `holdfast health`: asks grpc.health.v1 whether the replica serves; for containers and load balancers. */
-import { Client, credentials } from '@grpc/grpc-js';
+import { Client } from '@grpc/grpc-js';
 import { service } from 'grpc-health-check';
-import { addressOf, ask, CHANNEL, deadlineOf } from './call.ts';
+import { addressOf, ask, deadlineOf, dialling } from './call.ts';
 import { CLIENT_OPTIONS, CLIENT_USAGE, type Command, noArguments, parseCommandLine } from './command.ts';
 import { exit } from './exit.ts';
 
@@ -26,7 +26,8 @@ export const command: Command = {
     const { values, positionals } = parseCommandLine(args, OPTIONS);
     noArguments(positionals);
     const check = service.Check!;
-    const client = new Client(addressOf(values), credentials.createInsecure(), CHANNEL);
+    const { credentials, options } = dialling(values);
+    const client = new Client(addressOf(values), credentials, options);
     const deadline = deadlineOf(values);
     const encode = (request: object) => check.requestSerialize(request);
     const decode = (bytes: Buffer) => check.responseDeserialize(bytes) as HealthAnswer;

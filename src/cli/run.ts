@@ -1,5 +1,5 @@
 /** `holdfast run`: runs a command while it holds a lease, and never longer than that. */
-import type { Command } from './command.ts';
+import { CALLER_USAGE, type Command } from './command.ts';
 import { planOf } from './run/plan.ts';
 
 const usage = `Usage: holdfast run RESOURCE... [flags] -- CMD [ARGUMENT...]
@@ -28,8 +28,7 @@ on to CMD. CMD finds HOLDFAST_TOKEN, HOLDFAST_RESOURCES and HOLDFAST_LEASE_REF.
                          different gpu/N of one machine, such as gpu/3 or host7/gpu/0)
       --quiet            no line while it waits
       --address ADDRESS  a replica: HOST:PORT or unix:/path; may be repeated
-                         (HOLDFAST_ADDRESS, comma-separated; default 127.0.0.1:7420)
-
+                         (HOLDFAST_ADDRESS, comma-separated; default 127.0.0.1:7420)${CALLER_USAGE}
 Exit codes of its own: 2 bad settings, 64 wrong usage, 69 no quorum or not reachable,
 75 busy, 76 lease lost (CMD was ended), 126 CMD cannot be run, 127 CMD not found.
 `;

@@ -20,6 +20,7 @@ import { type Make, type OnceOptions, type OnceResult, once } from './once/once.
 import { askOf, type Defaults, type LockOptions, type Names } from './options.ts';
 import { countFault, textFault } from './rules.ts';
 import { AcquireOp } from './session/acquire-op.ts';
+import type { Token } from './session/bearer.ts';
 import { Session } from './session/session.ts';
 import { call } from './unary.ts';
 import {
@@ -52,6 +53,8 @@ export interface HoldfastOptions {
   readonly keepalive?: { readonly time?: Span | undefined; readonly timeout?: Span | undefined } | undefined;
   /** Of `@grpc/grpc-js`; plain text unless set. */
   readonly credentials?: ChannelCredentials | undefined;
+  /** Who this is, where the service asks: its bearer token, or a function that has it, asked at each connection. */
+  readonly token?: Token | undefined;
 }
 
 const DEFAULT_ADDRESS = '127.0.0.1:7420';
@@ -74,6 +77,11 @@ function addressesOf({ address, addresses = [] }: HoldfastOptions): readonly str
   return all.length === 0 ? [DEFAULT_ADDRESS] : [...new Set(all)];
 }
 
+/** Never what it is. */
+function tokenFault(token: string): string | undefined {
+  return /^[\x21-\x7e]+$/.test(token) ? undefined : 'must be printable ASCII without spaces';
+}
+
 function must(field: string, fault: string | undefined): void {
   if (fault !== undefined) throw InvalidFieldError.of(field, fault);
 }
@@ -84,13 +92,15 @@ export class Holdfast {
 
   /** Connects when first asked. Throws InvalidFieldError. */
   constructor(options: HoldfastOptions = {}, clock: Clock = systemClock) {
-    const { owner, ttl, grace = 1000, keepalive = {}, credentials } = options;
+    const { owner, ttl, grace = 1000, keepalive = {}, credentials, token } = options;
+    if (typeof token === 'string') must('token', tokenFault(token));
     if (owner !== undefined) must('owner', textFault(owner, 1, OWNER_MAX));
     if (ttl !== undefined) spanMs('ttl', ttl);
     const { time = 10_000, timeout = 5000 } = keepalive;
     this.#session = new Session({
       addresses: addressesOf(options),
       credentials: credentials ?? grpcCredentials.createInsecure(),
+      token,
       graceMs: spanMs('grace', grace),
       keepalive: { timeMs: spanMs('keepalive.time', time), timeoutMs: spanMs('keepalive.timeout', timeout) },
       clock,

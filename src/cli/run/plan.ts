@@ -1,8 +1,11 @@
 /** What `holdfast run` was told, checked as a whole before anything happens. */
 import { hostname } from 'node:os';
+import type { CallerSettings } from '../../config/caller.ts';
 import { loadAddresses } from '../../config/client.ts';
 import { limits } from '../../domain/limits.ts';
 import {
+  CALLER_OPTIONS,
+  callerOf,
   durationFlag,
   labelsOf,
   parseCommandLine,
@@ -29,6 +32,7 @@ const OPTIONS = {
   env: { type: 'string', multiple: true },
   'no-gpu-env': { type: 'boolean' },
   quiet: { type: 'boolean' },
+  ...CALLER_OPTIONS,
 } as const;
 
 export interface Plan {
@@ -36,6 +40,7 @@ export interface Plan {
   /** At least one word. */
   readonly command: readonly string[];
   readonly addresses: readonly string[];
+  readonly caller: CallerSettings;
   readonly terms: Terms;
   /** Undefined: without limit. */
   readonly maxWaitMs: number | undefined;
@@ -87,6 +92,7 @@ export function planOf(args: readonly string[]): Plan {
     resources: positionals,
     command,
     addresses: loaded.ok ? loaded.addresses : [],
+    caller: callerOf(values),
     terms: terms(
       values.ttl,
       values['kill-after'],

@@ -11,6 +11,7 @@ import {
   UnavailableError,
 } from '../client.ts';
 import type { Io } from '../command.ts';
+import { credentialsOf } from '../credentials.ts';
 import { exit, exitCodeOf } from '../exit.ts';
 import { plain } from '../format.ts';
 import { CANNOT_RUN, cannotStart, Group, NOT_FOUND } from './group.ts';
@@ -45,8 +46,14 @@ export async function start(plan: Plan, io: Io): Promise<number> {
   }
   const signals = new Signals();
   const desk: Desk = { plan, clock: systemClock, signals, say, write: io.err };
-  const { addresses, owner, terms } = plan;
-  const service = new Holdfast({ addresses, owner, ttl: terms.ttlMs, grace: terms.graceMs });
+  const { addresses, caller, owner, terms } = plan;
+  const service = new Holdfast({
+    addresses,
+    owner,
+    ttl: terms.ttlMs,
+    grace: terms.graceMs,
+    ...credentialsOf(caller),
+  });
   try {
     await reachable(service, desk);
     const lease = await granted(service, desk);

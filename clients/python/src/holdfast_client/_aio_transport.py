@@ -59,7 +59,7 @@ class Direct:
         self._channels: Dict[str, grpc.aio.Channel] = {}
 
     def session(self, address: str) -> Stream:
-        return DirectStream(self._open(address))
+        return DirectStream(self._open(address), self._settings.metadata())
 
     async def unary(self, address: str, method: str, request: Any, timeout: float) -> Any:
         channel = self._channels.get(address)
@@ -71,7 +71,7 @@ class Direct:
             response_deserializer=ANSWERS[method].FromString,
         )
         try:
-            return await ask(request, timeout=timeout)
+            return await ask(request, timeout=timeout, metadata=self._settings.metadata())
         except grpc.aio.AioRpcError as error:
             raise failure_of(error) from None
 
@@ -94,13 +94,13 @@ class Direct:
 class DirectStream:
     """A Session by grpc.aio, on a channel of its own."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, metadata: Tuple[Tuple[str, str], ...]) -> None:
         self._channel = channel
         self._call: Any = channel.stream_stream(
             SESSION,
             request_serializer=lock_pb2.SessionRequest.SerializeToString,
             response_deserializer=lock_pb2.SessionResponse.FromString,
-        )()
+        )(metadata=metadata)
 
     async def write(self, message: lock_pb2.SessionRequest) -> None:
         try:

@@ -14,7 +14,7 @@ import socket
 import struct
 import sys
 import threading
-from typing import Any, Dict, Iterator, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 HEAD = struct.Struct(">IcI")
 #: Child to bridge: begin a stream or make a call (JSON), a message of a stream, no more of them, give it up.
@@ -111,7 +111,7 @@ class Server:
                     return
                 yield message
 
-        call = self._calls[number] = channel.stream_stream(wanted["method"])(messages())
+        call = self._calls[number] = channel.stream_stream(wanted["method"])(messages(), metadata=metadata_of(wanted))
         try:
             for answer in call:
                 self._pipe.send(MESSAGE, number, answer)
@@ -131,12 +131,18 @@ class Server:
         channel = self._channels.get(wanted["address"]) or self._channel(wanted)
         self._channels[wanted["address"]] = channel
         try:
-            self._pipe.send(MESSAGE, number, channel.unary_unary(wanted["method"])(request, timeout=wanted["timeout"]))
+            ask = channel.unary_unary(wanted["method"])
+            answer = ask(request, timeout=wanted["timeout"], metadata=metadata_of(wanted))
+            self._pipe.send(MESSAGE, number, answer)
             self._pipe.send(END, number, b"{}")
         except grpc.RpcError as error:
             self._pipe.send(END, number, json.dumps(told(error)).encode())
         finally:
             del self._requests[number]
+
+
+def metadata_of(wanted: Dict[str, Any]) -> List[Tuple[str, str]]:
+    return [(key, value) for key, value in wanted["metadata"]]
 
 
 def told(error: Any) -> Dict[str, Any]:

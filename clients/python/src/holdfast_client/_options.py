@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import socket
 import threading
-from dataclasses import dataclass
-from typing import List, Optional, Sequence, Tuple
+from dataclasses import dataclass, field
+from typing import Callable, List, Optional, Sequence, Tuple, Union
 
 import grpc
 
 from ._core.asking import Faults, Seconds
+
+log = logging.getLogger("holdfast_client")
+
+#: The bearer token, or whoever has it: asked at each call, so that one that expires can be renewed.
+Token = Union[str, Callable[[], str]]
 
 DEFAULT_ADDRESS = "127.0.0.1:7420"
 
@@ -26,6 +32,19 @@ class Settings:
     grace: float
     keepalive: Tuple[float, float]
     credentials: Optional[grpc.ChannelCredentials]
+    token: Optional[Token] = field(default=None, repr=False)
+
+    def metadata(self) -> Tuple[Tuple[str, str], ...]:
+        """What goes with each call. gRPC's own call credentials refuse to do so without TLS."""
+        if self.token is None:
+            return ()
+        try:
+            token = self.token if isinstance(self.token, str) else self.token()
+        except Exception as error:
+            # Never what it says: it may quote the token. The service refuses the call, and its caller hears that.
+            log.warning("no token could be had: %s", type(error).__name__)
+            return ()
+        return (("authorization", f"Bearer {token}"),)
 
 
 def settings(
@@ -36,6 +55,7 @@ def settings(
     grace: Seconds,
     keepalive: Tuple[Seconds, Seconds],
     credentials: Optional[grpc.ChannelCredentials],
+    token: Optional[Token] = None,
 ) -> Settings:
     faults = Faults()
     if isinstance(addresses, str):
@@ -59,8 +79,10 @@ def settings(
         faults.span("keepalive", time, above=True),
         faults.span("keepalive", timeout, above=True),
     )
+    if isinstance(token, str) and not (token and all("!" <= one <= "~" for one in token)):
+        faults.add("token", "must be printable ASCII without spaces")
     faults.finish()
-    return Settings(found, owner, None if ttl is None else float(ttl), float(grace), pair, credentials)
+    return Settings(found, owner, None if ttl is None else float(ttl), float(grace), pair, credentials, token)
 
 
 _numbers = itertools.count(1)

@@ -84,7 +84,7 @@ class Direct:
         self._channels: Dict[str, grpc.Channel] = {}
 
     def session(self, address: str, requests: Iterable[lock_pb2.SessionRequest]) -> Stream:
-        return DirectStream(self._open(address), requests)
+        return DirectStream(self._open(address), requests, self._settings.metadata())
 
     def unary(self, address: str, method: str, request: Any, timeout: float) -> Any:
         with self._lock:
@@ -97,7 +97,7 @@ class Direct:
             response_deserializer=ANSWERS[method].FromString,
         )
         try:
-            return ask(request, timeout=timeout)
+            return ask(request, timeout=timeout, metadata=self._settings.metadata())
         except grpc.RpcError as error:
             raise failure_of(error) from None
 
@@ -121,13 +121,15 @@ class Direct:
 class DirectStream:
     """A Session by gRPC, on a channel of its own."""
 
-    def __init__(self, channel: grpc.Channel, requests: Iterable[lock_pb2.SessionRequest]) -> None:
+    def __init__(
+        self, channel: grpc.Channel, requests: Iterable[lock_pb2.SessionRequest], metadata: Tuple[Tuple[str, str], ...]
+    ) -> None:
         self._channel = channel
         self._call: Any = channel.stream_stream(
             SESSION,
             request_serializer=lock_pb2.SessionRequest.SerializeToString,
             response_deserializer=lock_pb2.SessionResponse.FromString,
-        )(iter(requests))
+        )(iter(requests), metadata=metadata)
 
     def __iter__(self) -> Iterator[lock_pb2.SessionResponse]:
         try:
@@ -169,11 +171,13 @@ class Bridged:
 
     def begin(self, wanted: Dict[str, Any], inbox: "Inbox") -> Tuple[Pipe, int]:
         """Begins a call, and brings what comes for it into `inbox`."""
+        metadata = self._settings.metadata()
         with self._lock:
             pipe = self._pipe or self._start()
             number = next(self._numbers)
             self._inboxes[number] = inbox
-        pipe.send(BEGIN, number, json.dumps({**wanted, "options": channel_options(self._settings.keepalive)}).encode())
+        options = channel_options(self._settings.keepalive)
+        pipe.send(BEGIN, number, json.dumps({**wanted, "options": options, "metadata": metadata}).encode())
         return pipe, number
 
     def frames(self, number: int, inbox: "Box") -> Iterator[bytes]:

@@ -35,7 +35,7 @@ from ._core.ops import Op
 from ._core.views import Holder, Inspection, LockSummary, ServiceStatus, TokenCheck
 from ._fork import Kept
 from ._guard import Incident, Record
-from ._options import Settings, settings
+from ._options import Settings, Token, settings
 from ._proto import admin_pb2
 from ._wire import FORCE_RELEASE, INSPECT, LIST, STATUS
 from .errors import ClosedError
@@ -78,6 +78,7 @@ class Holdfast:
     grace: seconds that the service keeps the leases after the connection was cut; see the README.
     keepalive: seconds between pings, and seconds that an answer may take.
     credentials: for TLS; without them the connection is plain.
+    token: who this is, where the service asks: its bearer token, or a function that has it, asked at each call.
     It connects when first asked, and never keeps the process alive.
     """
 
@@ -91,8 +92,9 @@ class Holdfast:
         grace: Seconds = 1.0,
         keepalive: Tuple[Seconds, Seconds] = (10.0, 5.0),
         credentials: Optional[grpc.ChannelCredentials] = None,
+        token: Optional[Token] = None,
     ) -> None:
-        self._settings = settings(address, addresses, owner, ttl, grace, keepalive, credentials)
+        self._settings = settings(address, addresses, owner, ttl, grace, keepalive, credentials, token)
         self._closed = False
         self._kept: "Kept[Connection]" = Kept(lambda: Connection(self._settings))
 

@@ -1,5 +1,6 @@
 /** One connection to one address: dialled once, and given up rather than repaired. */
 import { type ChannelCredentials, Client, connectivityState } from '@grpc/grpc-js';
+import { bearer, type Token } from './bearer.ts';
 
 export interface Keepalive {
   /** Silence of so many milliseconds is asked about. */
@@ -10,6 +11,7 @@ export interface Keepalive {
 
 export interface LinkOptions {
   readonly credentials: ChannelCredentials;
+  readonly token?: Token | undefined;
   readonly keepalive: Keepalive;
 }
 
@@ -18,7 +20,7 @@ export class Link {
   readonly client: Client;
   closed = false;
 
-  constructor(address: string, { credentials, keepalive }: LinkOptions) {
+  constructor(address: string, { credentials, keepalive, token }: LinkOptions) {
     this.address = address;
     this.client = new Client(address, credentials, {
       // A proxy of the environment is meant for the web; even loopback calls would go through it.
@@ -31,6 +33,7 @@ export class Link {
       'grpc.initial_reconnect_backoff_ms': 100,
       'grpc.max_reconnect_backoff_ms': 1000,
       'grpc.enable_retries': 0,
+      ...(token === undefined ? {} : { interceptors: [bearer(token)] }),
     });
   }
 
