@@ -41,11 +41,22 @@ step contract npm run --silent proto
 step settings node_modules/.bin/node scripts/gen-configuration.mjs --check
 tool shell shellcheck shellcheck --severity=style bin/holdfast .ci/run scripts/*.sh
 tool dockerfile hadolint hadolint Dockerfile
+tool 'alert rules' promtool promtool check rules deploy/prometheus/alerts.yaml
+tool 'alert rules, tested' promtool promtool test rules deploy/prometheus/alerts.test.yaml
+tool 'prometheus.yml' promtool promtool check config deploy/prometheus/prometheus.yml
 if docker compose version >/dev/null 2>&1; then
   step compose docker compose --file docker-compose.yml config --quiet
 else
   tool 'compose (schema only: no docker compose here)' check-jsonschema \
     check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+fi
+
+tool 'Helm chart' helm scripts/render-manifests.sh --check
+if [ -d .venv/share/kubernetes-1.34.0 ]; then
+  tool 'Kubernetes manifests' kubeconform scripts/render-manifests.sh --validate
+else
+  echo 'SKIP  Kubernetes manifests: no schemas here (make tools installs them where Go and PyPI can be reached)'
+  skipped+=('Kubernetes manifests')
 fi
 
 if [ ${#skipped[@]} -gt 0 ]; then

