@@ -14,6 +14,7 @@ import {
   readFlags,
   type Source,
 } from './config/sources.ts';
+import { stateDirOf } from './config/state-dir.ts';
 import { flagOf, type Key, keys, type LogLevel, type Setting, table, type Values } from './config/table.ts';
 import { type Address, formatAddress, isShowable, parseAddress } from './config/values.ts';
 
@@ -63,6 +64,8 @@ export interface Settings {
   readonly alerts?: string;
   readonly janitor: boolean;
   readonly janitorEveryMs: number;
+  /** What the service may keep between runs; undefined: this user has no such place. */
+  readonly stateDir?: string;
   readonly tracing: TracingSettings;
 }
 
@@ -116,6 +119,7 @@ export function loadSettings(input: SettingsInput = {}): LoadedSettings {
   const settings: Settings = {
     ...rest,
     redisNodes: withPassword(redisNodes ?? [], redisPassword),
+    ...stateDirOf(env),
     tracing: tracingOf(env),
   };
   warnings.push(...doubts(settings));

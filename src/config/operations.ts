@@ -66,17 +66,24 @@ function showArchive(value: ArchiveSetting): string {
   return value.kind === 'postgres' ? `postgres://${new URL(value.url.reveal()).host}/***` : value.kind;
 }
 
+function isRedisUrl(text: string): boolean {
+  if (!/^rediss?:\/\//.test(text) || !URL.canParse(text)) return false;
+  const { hostname, pathname, username, password } = new URL(text);
+  // A percent sign that begins no escape would throw where the password is used.
+  return hostname !== '' && /^\/?\d*$/.test(pathname) && !/%(?![0-9a-f]{2})/i.test(username + password);
+}
+
 function redisUrl(words: Words): Setting<Secret> {
   const allowed = 'redis://[USER:PASSWORD@]HOST:PORT/DATABASE or rediss://...';
   return {
     ...entry<Secret>(words, {
       placeholder: 'URL',
       allowed,
-      parse: (text) =>
-        /^rediss?:\/\//.test(text) && URL.canParse(text)
-          ? { value: new Secret(text) }
-          : fault(`must be ${allowed}`),
-      show: (value) => `redis://${new URL(value.reveal()).host}/***`,
+      parse: (text) => (isRedisUrl(text) ? { value: new Secret(text) } : fault(`must be ${allowed}`)),
+      show: (value) => {
+        const { protocol, host } = new URL(value.reveal());
+        return `${protocol}//${host}/***`;
+      },
     }),
     secret: true,
   };

@@ -1,4 +1,5 @@
 /** Who calls, what they may do, and how much of it: plain facts, decided by pure functions. */
+import { hash } from 'node:crypto';
 
 /**
  * acquire        take, keep and return locks of one's own
@@ -27,6 +28,10 @@ export interface Quota {
   readonly maxHoldMs?: number;
 }
 
+/** As operators count what was refused. */
+export const QUOTAS = ['leases', 'waiters', 'streams', 'rate', 'max_ttl', 'max_hold'] as const;
+export type QuotaName = (typeof QUOTAS)[number];
+
 export interface Identity {
   /** The principal: empty where callers are not authenticated. */
   readonly name: string;
@@ -48,4 +53,12 @@ export function allows({ rules }: Identity, verb: Verb, name: string): boolean {
       verbs.includes(verb) &&
       (verb === 'admin' || prefixes.length === 0 || prefixes.some((prefix) => name.startsWith(prefix))),
   );
+}
+
+const SEAL_LENGTH = 16;
+
+/** Stands for an identity in the secrets of its leases: 96 bits of SHA-256; empty where callers are not authenticated. */
+export function sealFor({ name, tenant }: Identity): string {
+  if (name === '' && tenant === '') return '';
+  return hash('sha256', JSON.stringify([tenant, name]), 'base64url').slice(0, SEAL_LENGTH);
 }

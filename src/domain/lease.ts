@@ -31,7 +31,7 @@ export interface Lease {
 
 /** What a lease id says; `value` is what the nodes store and match to the letter. */
 export interface LeaseName {
-  /** 128 random bits in base64url: what makes the id unguessable. */
+  /** 128 random bits in base64url, which make the id unguessable, and the seal of whom it was granted to. */
   readonly secret: string;
   readonly token: Token;
   readonly ttlMs: number;
@@ -41,11 +41,17 @@ export interface LeaseName {
 }
 
 const SECRET_BYTES = 16;
+/** Of the part that the id shows. */
+const SECRET_LENGTH = 22;
 const REF_LENGTH = 16;
 const VERSION = 'hf1';
 
-export function newSecret(random: Random): string {
-  return random.bytes(SECRET_BYTES).toString('base64url');
+/**
+ * `seal` stands for whom the lease is granted to, and is in no id: nodes store it, and whoever brings an id has their
+ * own seal added to it. So an id in other hands is one that no node has ever heard of.
+ */
+export function newSecret(random: Random, seal = ''): string {
+  return random.bytes(SECRET_BYTES).toString('base64url') + seal;
 }
 
 /** Unique per attempt: two attempts of one lease must never answer for each other. */
@@ -64,12 +70,27 @@ export function splitValue(value: string): { secret: string; token: Token } {
   return { secret: value.slice(0, bar), token: BigInt(value.slice(bar + 1)) };
 }
 
-/** `hf1.SECRET.TOKEN.TTL.RESOURCES.CRC`: the checksum makes a truncated or mistyped id one that does not parse. */
+/**
+ * `hf1.SECRET.TOKEN.TTL.RESOURCES.CRC`: the checksum makes a truncated or mistyped id one that does not parse. Of the
+ * secret all but the seal.
+ */
 export function formatLeaseId(name: Pick<LeaseName, 'secret' | 'token' | 'ttlMs' | 'resources'>): string {
-  const { resources: names } = name;
-  const packed = names.length === 1 ? names[0]! : names.join(' ');
-  const resources = Buffer.from(packed, 'latin1').toString('base64url');
-  const body = `${VERSION}.${name.secret}.${name.token}.${name.ttlMs}.${resources}`;
+  const secret = name.secret.slice(0, SECRET_LENGTH);
+  return withChecksum(`${VERSION}.${secret}.${name.token}.${name.ttlMs}.${packNames(name.resources)}`);
+}
+
+/** The same id with other names for its resources, in the same order. */
+export function renameInLeaseId(leaseId: string, resources: readonly string[]): string {
+  const [version, secret, token, ttl] = leaseId.split('.', 4);
+  return withChecksum(`${version}.${secret}.${token}.${ttl}.${packNames(resources)}`);
+}
+
+function packNames(resources: readonly string[]): string {
+  const names = resources.length === 1 ? resources[0]! : resources.join(' ');
+  return Buffer.from(names, 'latin1').toString('base64url');
+}
+
+function withChecksum(body: string): string {
   return `${body}.${checksum(body)}`;
 }
 
@@ -77,17 +98,16 @@ export function formatLeaseId(name: Pick<LeaseName, 'secret' | 'token' | 'ttlMs'
  * The value in an id that this service has made; cheaper than to parse all of it. Joined, because a template would be
  * kept as pieces, and the id with them.
  */
-export function leaseValueIn(leaseId: string): string {
+export function leaseValueIn(leaseId: string, seal = ''): string {
   const secretAt = VERSION.length + 1;
   const tokenAt = leaseId.indexOf('.', secretAt) + 1;
-  return [leaseId.slice(secretAt, tokenAt - 1), leaseId.slice(tokenAt, leaseId.indexOf('.', tokenAt))].join(
-    '|',
-  );
+  const secret = leaseId.slice(secretAt, tokenAt - 1) + seal;
+  return [secret, leaseId.slice(tokenAt, leaseId.indexOf('.', tokenAt))].join('|');
 }
 
-/** What its id says of a lease that this service has made. */
-export function leaseNameOf(lease: Lease): LeaseName {
-  const value = leaseValueIn(lease.leaseId);
+/** What its id says of a lease that this service has made, in the hands of whom `seal` stands for. */
+export function leaseNameOf(lease: Lease, seal = ''): LeaseName {
+  const value = leaseValueIn(lease.leaseId, seal);
   const { token, ttlMs, resources, leaseRef } = lease;
   return { secret: value.slice(0, value.indexOf('|')), token, ttlMs, resources, value, leaseRef };
 }
@@ -108,6 +128,29 @@ export function parseLeaseId(leaseId: string): LeaseName | undefined {
   if (resources.length > limits.resourcesPerRequest) return undefined;
   for (const resource of resources) if (resourceFault(resource) !== undefined) return undefined;
   return new ParsedName(secret, token, Number(ttlText), resources, `${secret}|${tokenText}`);
+}
+
+/** The name in the hands of whom `seal` stands for, who may know the resources by other names than the nodes. */
+export function sealName(name: LeaseName, seal: string, resources = name.resources): LeaseName {
+  const secret = name.secret + seal;
+  return new ParsedName(secret, name.token, name.ttlMs, resources, leaseValue(secret, name.token));
+}
+
+/** The same lease, to be renewed by another ttl. */
+export function withTtl({ secret, token, resources, value }: LeaseName, ttlMs: number): LeaseName {
+  return new ParsedName(secret, token, ttlMs, resources, value);
+}
+
+/** The way back; the leaseRef stays that of what the nodes store. */
+export function unsealName(name: LeaseName): LeaseName {
+  const secret = name.secret.slice(0, SECRET_LENGTH);
+  const { token, ttlMs, resources, leaseRef } = name;
+  return { secret, token, ttlMs, resources, value: leaseValue(secret, token), leaseRef };
+}
+
+/** Of a name as the nodes know it. */
+export function sealOf({ secret }: Pick<LeaseName, 'secret'>): string {
+  return secret.slice(SECRET_LENGTH);
 }
 
 class ParsedName implements LeaseName {

@@ -13,6 +13,8 @@ export const limits = {
   progressLength: 1024,
   historyMax: 1000,
   historyTokenLength: 512,
+  /** What one command tells of the past, in pages. */
+  historyToldMax: 100_000,
   pageSizeDefault: 100,
   pageSizeMax: 1000,
   /** A lease id of 64 names of 256 characters, with room for its envelope. */

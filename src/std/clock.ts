@@ -42,6 +42,16 @@ export function pause(clock: Clock, delayMs: number): Promise<void> {
   });
 }
 
+/** Timers let the process end; who waits for one at a shutdown must not be cut short by that. */
+export async function awake<T>(work: Promise<T>): Promise<T> {
+  const timer = setInterval(() => {}, TIMER_MS_MAX);
+  try {
+    return await work;
+  } finally {
+    clearInterval(timer);
+  }
+}
+
 /** A clock that stands still until it is told to move; timers fire in order of their due time. */
 export class ManualClock implements Clock {
   #monotonicMs = 0;

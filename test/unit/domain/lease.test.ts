@@ -1,13 +1,20 @@
 /** The lease id: it comes back as it was made, and a damaged one names nothing of what it named. */
+import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { anybody, sealFor } from '../../../src/domain/access.ts';
 import {
   formatLeaseId,
   leaseRefOf,
   leaseValue,
+  leaseValueIn,
   newSecret,
   parseLeaseId,
+  renameInLeaseId,
+  sealName,
+  sealOf,
   splitValue,
+  unsealName,
 } from '../../../src/domain/lease.ts';
 import { limits } from '../../../src/domain/limits.ts';
 import { TOKEN_MAX } from '../../../src/domain/token.ts';
@@ -120,8 +127,9 @@ describe('a lease id', () => {
     expect(parseLeaseId(with_({ token: TOKEN_MAX }))).toBeDefined();
     for (const token of [0n, TOKEN_MAX + 1n, -1n]) expect(parseLeaseId(with_({ token }))).toBeUndefined();
     for (const ttlMs of [0, -1, 1.5, 10_000_000_000]) expect(parseLeaseId(with_({ ttlMs }))).toBeUndefined();
-    for (const secret of ['', 'short', `${known.secret}A`])
-      expect(parseLeaseId(with_({ secret }))).toBeUndefined();
+    for (const secret of ['', 'short']) expect(parseLeaseId(with_({ secret }))).toBeUndefined();
+    const body = `hf1.${known.secret}A.${knownId.split('.').slice(2, 5).join('.')}`;
+    expect(parseLeaseId(`${body}.${crc32(body).toString(36)}`)).toBeUndefined();
   });
 
   test('of the longest names that a request may ask for still parses', () => {
@@ -131,6 +139,55 @@ describe('a lease id', () => {
     const id = formatLeaseId({ ...known, token: TOKEN_MAX, ttlMs: 9_999_999_999, resources });
     expect(id.length).toBeLessThanOrEqual(limits.leaseIdLength);
     expect(parseLeaseId(id)?.resources).toEqual(resources);
+  });
+});
+
+describe('a lease that was granted to an identity', () => {
+  const [ann, bob] = ['ann', 'bob'].map((name) => sealFor({ ...anybody, name })) as [string, string];
+
+  test('has an id that says nothing of it, and a value that only its own hands make of that id', () => {
+    const secret = newSecret(new SeededRandom(7), ann);
+    expect(secret).toBe(known.secret + ann);
+    const id = formatLeaseId({ ...known, secret });
+    expect(id).toBe(knownId);
+    const value = `${secret}|${known.token}`;
+    expect(leaseValueIn(id, ann)).toBe(value);
+    expect(sealName(parseLeaseId(id)!, ann)).toMatchObject({ secret, value, leaseRef: leaseRefOf(value) });
+    expect(sealName(parseLeaseId(id)!, bob).value).not.toBe(value);
+    expect(parseLeaseId(id)!.value).not.toBe(value);
+    expect(sealOf({ secret })).toBe(ann);
+  });
+
+  test('is named in the terms of its id again, but by the digest of what the nodes store', () => {
+    const sealed = sealName(parseLeaseId(knownId)!, ann);
+    const { leaseRef, ...name } = unsealName(sealed);
+    expect(name).toEqual({ ...parseLeaseId(knownId)! });
+    expect(leaseRef).toBe(sealed.leaseRef);
+  });
+
+  test('seals differ by name and by tenant, and nobody has none', () => {
+    const identities = [
+      { ...anybody, name: 'a' },
+      { ...anybody, tenant: 'a' },
+      { ...anybody, name: 'a', tenant: 'a' },
+      { ...anybody, name: 'b', tenant: 'a' },
+      { ...anybody, name: '","a' },
+      { ...anybody, name: 'a', tenant: '","' },
+    ];
+    const seals = identities.map(sealFor);
+    expect(new Set(seals).size).toBe(identities.length);
+    for (const seal of seals) expect(seal).toMatch(/^[A-Za-z0-9_-]{16}$/);
+    expect(sealFor(anybody)).toBe('');
+  });
+
+  test('may call its resources by other names', () => {
+    const renamed = renameInLeaseId(knownId, ['a', 'b/c']);
+    expect(parseLeaseId(renamed)).toMatchObject({
+      secret: known.secret,
+      token: known.token,
+      resources: ['a', 'b/c'],
+    });
+    expect(renameInLeaseId(renamed, known.resources)).toBe(knownId);
   });
 });
 
