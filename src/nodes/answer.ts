@@ -84,6 +84,8 @@ export type Answer =
   | { readonly kind: 'missing'; readonly why: LostWhy }
   | { readonly kind: 'released'; readonly matched: boolean }
   | { readonly kind: 'forced'; readonly value: string; readonly holder: NodeHolder | null }
+  | { readonly kind: 'revealed'; readonly value: string; readonly holder: NodeHolder | null }
+  | { readonly kind: 'barred'; readonly held: boolean; readonly barred: boolean }
   | { readonly kind: 'seen'; readonly view: NodeView | null }
   | { readonly kind: 'listed'; readonly views: readonly NodeView[]; readonly more: boolean }
   | { readonly kind: 'swept'; readonly next: string; readonly expired: number; readonly dropped: number }

@@ -81,10 +81,15 @@ export interface WaitsOp {
   readonly owner: string;
 }
 
-/** SETTLE: steps 2 and 3 for `resources`, nothing else: for those who count down a lease's end. -> settled. */
+/**
+ * SETTLE: steps 2 and 3 for `resources`, nothing else: for those who count down a lease's end. -> settled. With `deep`
+ * step 3 is done for each of the first entries of a line (`limits.waitersShown`), not only for those before the first
+ * live one.
+ */
 export interface SettleOp {
   readonly kind: 'settle';
   readonly resources: readonly string[];
+  readonly deep?: true;
 }
 
 /** WATCH: somebody wants the node's news until now + forMs; a later end stands. -> watching. */

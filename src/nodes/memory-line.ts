@@ -1,5 +1,6 @@
 /** The waiting line of a memory node: JOIN, LEAVE, WAITS, SETTLE, step 3 and what a line shows (line.ts). */
 import { conflict, type Mode } from '../domain/lease.ts';
+import { limits } from '../domain/limits.ts';
 import { NO_TOKEN } from '../domain/token.ts';
 import type { JoinOp, LeaveOp, LineView, NodeLine, NodeWaiter, Place, SettleOp, WaitsOp } from './line.ts';
 import type { Told } from './memory-news.ts';
@@ -28,6 +29,16 @@ function dropDead(turn: Turn, record: ResourceRecord): void {
   ) {
     takeOff(turn, record, first.id);
     turn.store.forgetWaiter(first.id);
+  }
+}
+
+/** SETTLE, deep: dead ones behind a live one go, too. */
+function bury(turn: Turn, resource: string): void {
+  const record = turn.store.record(resource);
+  for (const { id } of record?.line.entries.slice(0, limits.waitersShown) ?? []) {
+    if (record === undefined || liveWaiter(turn, id) !== undefined) continue;
+    takeOff(turn, record, id);
+    turn.store.forgetWaiter(id);
   }
 }
 
@@ -152,6 +163,7 @@ export function waits(turn: Turn, op: WaitsOp): Answer {
 
 export function settle(turn: Turn, op: SettleOp): Answer {
   prepare(turn, op.resources);
+  if (op.deep === true) for (const resource of op.resources) bury(turn, resource);
   return { kind: 'settled' };
 }
 

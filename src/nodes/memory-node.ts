@@ -2,8 +2,8 @@
  * A lock node in memory: the executable specification of the contract in node.ts, and the embedded store.
  *
  * It decides synchronously, so one operation is atomic by construction. Here is step 1 (may this node vote at all);
- * the votes are in memory-vote.ts, the waiting line in memory-line.ts, the reads in memory-views.ts, what they share in
- * memory-record.ts, what is told in memory-news.ts, admission in memory-admin.ts.
+ * the votes are in memory-vote.ts, what mends in memory-mend.ts, the waiting line in memory-line.ts, the reads in
+ * memory-views.ts, what they share in memory-record.ts, what is told in memory-news.ts, admission in memory-admin.ts.
  */
 
 import { unreachable } from '../std/assert.ts';
@@ -13,6 +13,7 @@ import type { AdminAnswer, AdminOp, NodeFacts } from './admin.ts';
 import type { Ears, TellOp, WatchOp } from './line.ts';
 import { administer } from './memory-admin.ts';
 import { join, leave, settle, waits, wakesOf } from './memory-line.ts';
+import { bar, reveal } from './memory-mend.ts';
 import { Announcer, watchedUntil } from './memory-news.ts';
 import { allRules, announce, type Rules, type Turn } from './memory-record.ts';
 import { Store } from './memory-store.ts';
@@ -218,6 +219,10 @@ function answer(turn: Turn, op: NodeOp): Answer {
       return list(turn, op);
     case 'sweep':
       return sweep(turn, op);
+    case 'reveal':
+      return reveal(turn, op);
+    case 'bar':
+      return bar(turn, op);
     case 'ping':
       return { kind: 'pong', nowMicros: turn.nowMicros };
     case 'join':

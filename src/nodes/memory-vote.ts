@@ -130,7 +130,7 @@ function holdsAll(turn: Turn, { value, resources }: Attempt): boolean {
 }
 
 /** A lease that was resumed under a newer binding keeps its request id. */
-function holdsAny(turn: Turn, { value, resources }: Attempt): boolean {
+export function holdsAny(turn: Turn, { value, resources }: Attempt): boolean {
   return resources.some((resource) => holderBy(turn, resource, value) !== undefined);
 }
 
@@ -179,7 +179,11 @@ function byFences(turn: Turn, op: HoldOp | RepairOp): Answer | undefined {
 }
 
 /** HOLD d for one resource: the floor, and the fence unless this very lease opened it; such a repair passes both. */
-function refusingFence(turn: Turn, op: HoldOp | RepairOp, fence: Fence | undefined): Token | undefined {
+export function refusingFence(
+  turn: Turn,
+  op: Pick<HoldOp | RepairOp, 'kind' | 'token' | 'secret'>,
+  fence: Fence | undefined,
+): Token | undefined {
   if (fence !== undefined && op.token === fence.token && fence.state === 'open') {
     const passes = op.kind === 'repair' || op.token > floorOf(turn);
     if (passes && (fence.opener === op.secret || !turn.rules.equalTokenOtherOpener)) return undefined;
@@ -193,7 +197,11 @@ function floorOf(turn: Turn): Token {
 }
 
 /** REPAIR: a reader that other readers passed, with no writer since, and that nobody closed. */
-function readsBelow(turn: Turn, { token, mode }: Proposal, record: ResourceRecord | undefined): boolean {
+export function readsBelow(
+  turn: Turn,
+  { token, mode }: Proposal,
+  record: ResourceRecord | undefined,
+): boolean {
   if (mode !== 'shared' || record?.fence === undefined || token >= record.fence.token) return false;
   if (token <= record.writer || token <= floorOf(turn)) return false;
   return !turn.rules.readerRepairShut || record.shut.every((one) => one.token !== token);
@@ -252,8 +260,10 @@ function lostWhy(turn: Turn, op: RenewOp): LostWhy {
   }
 }
 
+type Closing = Pick<ReleaseOp, 'token' | 'secret' | 'why' | 'seen'>;
+
 /** RELEASE with `closing` where nothing matched: a hold of this token that arrives later must find it closed. */
-function close(turn: Turn, op: ReleaseOp, resource: string): void {
+export function close(turn: Turn, op: Closing, resource: string): void {
   const record = turn.store.record(resource);
   const fence = record?.fence;
   if (mayClose(turn, op, fence)) setFence(turn.store.recordFor(resource), closedFence(op), 'exclusive');
@@ -261,7 +271,7 @@ function close(turn: Turn, op: ReleaseOp, resource: string): void {
 }
 
 /** What a close may touch: a lower fence, the one it opened, or none; and never beyond what HOLD e admits. */
-function mayClose(turn: Turn, op: ReleaseOp, fence: Fence | undefined): boolean {
+function mayClose(turn: Turn, op: Closing, fence: Fence | undefined): boolean {
   if (turn.rules.ahead && op.token > highestAdmissible(turn, fence, op.seen)) return false;
   if (fence === undefined) return op.token > turn.store.floor;
   if (fence.token !== op.token) return fence.token < op.token;

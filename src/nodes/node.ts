@@ -214,6 +214,32 @@ export interface SweepOp {
   readonly limit: number;
 }
 
+/**
+ * REVEAL: -> revealed(value, holder) of the holder of `resource` with `leaseRef`; '' and null without one. For whoever
+ * mends: the value goes to nodes only, and never leaves the service.
+ */
+export interface RevealOp {
+  readonly kind: 'reveal';
+  readonly resource: string;
+  readonly leaseRef: string;
+}
+
+/**
+ * BAR: shuts a value out where it is not held, and never lets go. Somebody holds one of `resources` by exactly `value`:
+ * nothing changes -> barred(held: true, barred: false). Else the token is closed at each resource as by RELEASE with
+ * `closing`, why `undone` and seen 0 -> barred(held: false, barred: each resource would refuse a REPAIR of this value
+ * by its rule d, and so a HOLD by d, too). As fences never fall, whoever is barred never holds here again.
+ */
+export interface BarOp {
+  readonly kind: 'bar';
+  readonly secret: string;
+  readonly token: Token;
+  readonly value: string;
+  readonly resources: readonly string[];
+  /** Absent: exclusive. */
+  readonly mode?: 'shared';
+}
+
 /** PING: answers with the node's time if it may vote and can write; what probes send. */
 export interface PingOp {
   readonly kind: 'ping';
@@ -228,6 +254,8 @@ export type NodeOp =
   | LookOp
   | ListOp
   | SweepOp
+  | RevealOp
+  | BarOp
   | PingOp
   | JoinOp
   | LeaveOp

@@ -11,6 +11,7 @@
  * Built as a "binary string", one character a byte: pieces join for almost nothing, and the batch is copied once.
  */
 import { Packr } from 'msgpackr';
+import { limits } from '../domain/limits.ts';
 import type { Place } from './line.ts';
 import type { HoldOp, NodeOp, ReleaseOp, RepairOp } from './node.ts';
 
@@ -171,7 +172,13 @@ function operationTuple(op: NodeOp): unknown[] {
     case 'waits':
       return ['o', op.owner];
     case 'settle':
-      return ['s', namesOf(op.resources)];
+      return op.deep === true
+        ? ['s', namesOf(op.resources), limits.waitersShown]
+        : ['s', namesOf(op.resources)];
+    case 'reveal':
+      return ['V', op.resource, op.leaseRef];
+    case 'bar':
+      return ['B', namesOf(op.resources), Number(op.token), op.value, op.mode === undefined ? 0 : 1];
     case 'watch':
       return ['k', op.forMs];
     case 'tell':

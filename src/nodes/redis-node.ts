@@ -211,6 +211,7 @@ export class RedisNode implements MemberNode {
   #observe(sentMs: number, nowMicros: number): void {
     const receivedMs = this.#clock.monotonicMs();
     const tookMs = receivedMs - sentMs;
+    this.#probe.roundTrip(this.id, tookMs);
     this.latencyMs = this.latencyMs === 0 ? tookMs : this.latencyMs * 0.9 + tookMs * 0.1;
     this.clockOffsetMs = (nowMicros - this.#clock.wallMicros()) / 1000 + tookMs / 2;
     const jumpedMs = this.#watch.sample(sentMs, receivedMs, nowMicros);

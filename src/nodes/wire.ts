@@ -120,6 +120,14 @@ function parseTuple(tuple: [string, ...unknown[]], nowMicros: number): Answer {
         value: first as string,
         holder: second === false ? null : holderOf(second as HolderTuple),
       };
+    case 'V':
+      return {
+        kind: 'revealed',
+        value: first as string,
+        holder: second === false ? null : holderOf(second as HolderTuple),
+      };
+    case 'B':
+      return { kind: 'barred', held: first as boolean, barred: second as boolean };
     case 'v':
       return { kind: 'seen', view: first === false ? null : viewOf(first as ViewTuple) };
     case 'l':

@@ -44,7 +44,7 @@ export type LineStep =
       readonly replica: string;
     }
   | { readonly do: 'waits'; readonly owner: string }
-  | { readonly do: 'settle'; readonly names: readonly string[] }
+  | { readonly do: 'settle'; readonly names: readonly string[]; readonly deep: boolean }
   | { readonly do: 'watch'; readonly forMs: number }
   | { readonly do: 'tell'; readonly names: readonly string[] };
 
@@ -83,6 +83,7 @@ export const anyLineStep: fc.Arbitrary<LineStep> = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant('settle' as const),
       names: fc.constantFrom<readonly string[]>(['a'], ['b', 'a'], ['B', 'a/b']),
+      deep: fc.boolean(),
     }),
   },
   {
@@ -131,7 +132,7 @@ export function lineOp(step: LineStep, token: bigint): NodeOp {
     case 'waits':
       return { kind: 'waits', owner: step.owner };
     case 'settle':
-      return { kind: 'settle', resources: step.names };
+      return { kind: 'settle', resources: step.names, ...(step.deep && { deep: true }) };
     case 'watch':
       return { kind: 'watch', forMs: step.forMs };
     case 'tell': {

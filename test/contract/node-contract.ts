@@ -7,6 +7,7 @@ import { gateContract } from './contract-gate.ts';
 import { holdContract } from './contract-hold.ts';
 import { lineContract } from './contract-line.ts';
 import { markerContract } from './contract-markers.ts';
+import { mendContract } from './contract-mend.ts';
 import { readContract } from './contract-reads.ts';
 import { releaseContract } from './contract-release.ts';
 import { renewContract } from './contract-renew.ts';
@@ -42,6 +43,7 @@ export function nodeContract(name: string, open: () => Promise<UnderTest>): void
     gateContract(node);
     adminContract(node);
     takeoverContract(node);
+    mendContract(node);
     sharedContract(node);
     lineContract(node);
     waiterContract(node);

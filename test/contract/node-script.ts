@@ -98,6 +98,14 @@ class Script {
         const plain = { why: 'released', reason: '', closing: false, seen: 0n } as const;
         return { kind: 'release', secret, token, value, resources, ...plain, binding: step.binding };
       }
+      case 'reveal': {
+        const leaseRef = at(this.#attempts, step.of)?.leaseRef ?? 'nobody';
+        return { kind: 'reveal', resource: step.name, leaseRef };
+      }
+      case 'bar': {
+        const { secret, token, value, resources, mode } = this.#attempt(step.lease);
+        return { kind: 'bar', secret, token, value, resources, ...(mode && { mode }) };
+      }
       case 'force': {
         const leaseRef = step.of === undefined ? '' : (at(this.#attempts, step.of)?.leaseRef ?? 'nobody');
         this.#remembers();

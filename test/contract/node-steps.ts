@@ -58,7 +58,9 @@ export type Step =
     }
   /** A stream's end: a release that takes the node's short way, see answer.lua. */
   | { readonly do: 'end'; readonly lease: LeaseStep; readonly binding: number }
+  | { readonly do: 'bar'; readonly lease: LeaseStep }
   | { readonly do: 'force'; readonly name: string; readonly of: number | undefined }
+  | { readonly do: 'reveal'; readonly name: string; readonly of: number }
   | { readonly do: 'look'; readonly name: string; readonly history: number; readonly line: number }
   | { readonly do: 'list'; readonly prefix: string; readonly after: string; readonly limit: number }
   | { readonly do: 'sweep'; readonly after: string; readonly limit: number }
@@ -223,6 +225,8 @@ export const anyStep: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 8, arbitrary: step<Of<'end'>>('end', { lease: lease(9), binding: fc.constantFrom(0, 0, 0, 1) }) },
   { weight: 6, arbitrary: step<Of<'force'>>('force', { name, of: fc.option(index, { nil: undefined }) }) },
+  { weight: 4, arbitrary: step<Of<'reveal'>>('reveal', { name, of: index }) },
+  { weight: 6, arbitrary: step<Of<'bar'>>('bar', { lease: lease(6) }) },
   {
     weight: 7,
     arbitrary: step<Of<'look'>>('look', {

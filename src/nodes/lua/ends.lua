@@ -1,5 +1,5 @@
 --[[
-ends.lua: RELEASE and FORCE by the rules of node.ts, at length.
+ends.lua: RELEASE, FORCE, REVEAL and BAR by the rules of node.ts, at length.
 
 Part of the votes script after renew.lua (concatenated by ../scripts.ts), in the same function; uses KEYS[4] marker
 prefix.
@@ -118,4 +118,26 @@ local function force(o)
   if wrote then return full(wrote) end
   pcall('PUBLISH', BESIDE .. 'forced', told[2])
   return cjson.encode({ 'f', value, told })
+end
+
+local function reveal(o)
+  local r = load_all(o[2])[1]
+  local h, told = forced_holder(r, o[3])
+  return answer({ r }, cjson.encode({ 'V', h and h.value or '', told or false }))
+end
+
+local function bar(o)
+  local token, value, shared = o[3], o[4], o[5] == 1
+  local records = load_all(o[2])
+  for i = 1, #records do
+    if held_by(records[i], value) then return answer(records, cjson.encode({ 'B', true, false })) end
+  end
+  local wrote, barred = nil, true
+  for i = 1, #records do
+    local r = records[i]
+    wrote = wrote or close_unheld(r, token, value, 'undone', 0)
+    barred = barred and stale(r, token, value, true) ~= nil and not (shared and may_return(r, token))
+  end
+  if wrote then return full(wrote) end
+  return answer(records, cjson.encode({ 'B', false, barred }))
 end

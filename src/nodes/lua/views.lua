@@ -103,8 +103,25 @@ local function waits(o)
   return cjson.encode({ 'o', told })
 end
 
+-- Step 3 for each of the first entries: dead ones behind a live one go, too.
+local function bury(r, most)
+  if not has(r.flags, QUEUED) then return end
+  local ids = call('ZRANGE', BESIDE .. 'q:' .. r.name, 0, most - 1)
+  for i = 1, #ids do
+    local w, dead = waiter(ids[i])
+    if not w then
+      take_off(r, ids[i])
+      forget_waiter(ids[i], dead and dead[6])
+    end
+  end
+end
+
 local function settle_these(o)
-  save_all(load_all(o[2]))
+  local records = load_all(o[2])
+  if o[3] then
+    for i = 1, #records do bury(records[i], o[3]) end
+  end
+  save_all(records)
   return 't'
 end
 
@@ -136,4 +153,4 @@ local function ping()
 end
 
 return { h = hold, n = renew, p = repair, r = release, f = force, v = look, l = list, w = sweep, j = join, y = leave,
-  o = waits, s = settle_these, k = watch, t = tell, g = ping }
+  o = waits, s = settle_these, k = watch, t = tell, g = ping, V = reveal, B = bar }
