@@ -39,13 +39,39 @@ function launcher(bin: string): { readonly uid: number | undefined; command(name
   return { uid, command: (name) => ['setpriv', ...mortal, ...other, join(bin, name)] };
 }
 
+async function serving(child: ChildProcess): Promise<ChildProcess> {
+  let log = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.on('data', (chunk) => {
+      log = (log + chunk).slice(-10_000);
+    });
+  }
+  process.once('exit', () => child.kill('SIGKILL'));
+  const ready = (): boolean => {
+    if (child.exitCode !== null) throw new Error(`postgres ended with ${child.exitCode}:\n${log}`);
+    return log.includes('database system is ready to accept connections');
+  };
+  await until('postgres serves', ready, START_MS);
+  return child;
+}
+
 export class Postgres {
   readonly directory: string;
-  readonly #child: ChildProcess;
+  /** Whom the server runs as; undefined: who runs the test. */
+  readonly uid: number | undefined;
+  readonly #start: () => Promise<ChildProcess>;
+  #child: ChildProcess;
 
-  private constructor(directory: string, child: ChildProcess) {
+  private constructor(
+    directory: string,
+    uid: number | undefined,
+    child: ChildProcess,
+    start: () => Promise<ChildProcess>,
+  ) {
     this.directory = directory;
+    this.uid = uid;
     this.#child = child;
+    this.#start = start;
   }
 
   static async start(): Promise<Postgres> {
@@ -60,27 +86,14 @@ export class Postgres {
     await promisify(execFile)(initdb, [...first, ...options], { cwd: directory });
     const [postgres, ...args] = command('postgres');
     const settings = ['listen_addresses=', 'fsync=off', 'max_connections=50'].flatMap((each) => ['-c', each]);
-    const child = spawn(postgres, [...args, '-D', data, '-k', directory, ...settings], {
-      cwd: directory,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    return Postgres.#serving(new Postgres(directory, child), child);
-  }
-
-  static async #serving(server: Postgres, child: ChildProcess): Promise<Postgres> {
-    let log = '';
-    for (const stream of [child.stdout, child.stderr]) {
-      stream?.on('data', (chunk) => {
-        log = (log + chunk).slice(-10_000);
-      });
-    }
-    process.once('exit', () => child.kill('SIGKILL'));
-    const ready = (): boolean => {
-      if (child.exitCode !== null) throw new Error(`postgres ended with ${child.exitCode}:\n${log}`);
-      return log.includes('database system is ready to accept connections');
-    };
-    await until('postgres serves', ready, START_MS);
-    return server;
+    const start = (): Promise<ChildProcess> =>
+      serving(
+        spawn(postgres, [...args, '-D', data, '-k', directory, ...settings], {
+          cwd: directory,
+          stdio: ['ignore', 'pipe', 'pipe'],
+        }),
+      );
+    return new Postgres(directory, uid, await start(), start);
   }
 
   /** As psql and most drivers take it from the environment. */
@@ -98,9 +111,12 @@ export class Postgres {
   }
 
   /** Runs it in a session that stays open with what it holds; the answer ends that. */
-  async holding(statement: string): Promise<() => Promise<void>> {
+  async holding(
+    statement: string,
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<() => Promise<void>> {
     const args = ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1'];
-    const child = spawn('psql', args, { env: { PATH: process.env.PATH, ...this.env } });
+    const child = spawn('psql', args, { env: { PATH: process.env.PATH, ...this.env, ...more } });
     let said = '';
     for (const stream of [child.stdout, child.stderr]) {
       stream.on('data', (chunk) => {
@@ -118,8 +134,26 @@ export class Postgres {
     };
   }
 
+  /** As a driver takes it. */
+  url(database = 'postgres'): string {
+    return `postgres://${USER}@localhost/${database}?host=${this.directory}`;
+  }
+
+  /** kill -9: what it was told and had not written down is gone. */
+  async crash(): Promise<void> {
+    const gone = once(this.#child, 'exit');
+    this.#child.kill('SIGKILL');
+    await gone;
+  }
+
+  /** After a crash, once the last of its processes has noticed. */
+  async revive(): Promise<void> {
+    const again = (): Promise<ChildProcess | undefined> => this.#start().catch(() => undefined);
+    this.#child = await until('postgres starts again', again, START_MS, 50);
+  }
+
   async stop(): Promise<void> {
-    if (this.#child.exitCode === null) {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
       const gone = once(this.#child, 'exit');
       this.#child.kill('SIGQUIT');
       await gone;

@@ -1,0 +1,116 @@
+/** The archive in an SQLite file. Its calls block, so it lives in a thread of its own (sqlite-worker.ts). */
+import { closeSync, openSync } from 'node:fs';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import type { Access, Database, Dialect, Fields, Session, Value } from './schema.ts';
+import { type FaultKind, StoreError } from './store.ts';
+
+const dialect: Dialect = {
+  text: 'TEXT',
+  elements: 'json_each($1)',
+  hasMigrations: "SELECT count(*) AS known FROM sqlite_master WHERE name = 'holdfast_migrations'",
+  // Each write begins IMMEDIATE, so there is one writer anyway.
+  lockSchema: undefined,
+  passOver: '',
+};
+
+/** Other processes may write to the same file; who asks for the past must not wait long behind that. */
+const BUSY_MS = 1000;
+/** Of SQLite's result codes: the file is locked, the disk is full, a constraint, a value of the wrong kind. */
+const BUSY = 5;
+const FULL = 13;
+const CONSTRAINT = 19;
+const MISMATCH = 20;
+/** Texts of reads differ with their questions: what is kept prepared is bounded. */
+const PREPARED_MAX = 64;
+
+export class SqliteDatabase implements Database {
+  readonly dialect = dialect;
+  readonly #path: string;
+  #handle: DatabaseSync | undefined;
+  readonly #prepared = new Map<string, StatementSync>();
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  async transaction<T>(access: Access, work: (session: Session) => Promise<T>): Promise<T> {
+    try {
+      const handle = this.#open();
+      if (access === 'read') return await work(this.#session(handle));
+      handle.exec('BEGIN IMMEDIATE');
+      const result = await work(this.#session(handle));
+      handle.exec('COMMIT');
+      return result;
+    } catch (error) {
+      this.#recover(codeOf(error));
+      throw faultOf(error);
+    }
+  }
+
+  close(): void {
+    this.#prepared.clear();
+    this.#handle?.close();
+    this.#handle = undefined;
+  }
+
+  #open(): DatabaseSync {
+    if (this.#handle !== undefined) return this.#handle;
+    // SQLite gives its other files (-wal, -shm) the rights of this one.
+    closeSync(openSync(this.#path, 'a', 0o600));
+    const handle = new DatabaseSync(this.#path, { timeout: BUSY_MS });
+    try {
+      handle.exec('PRAGMA journal_mode = WAL');
+      // A power cut may take the last commits, never the file; a killed process takes nothing.
+      handle.exec('PRAGMA synchronous = NORMAL');
+      handle.exec('PRAGMA journal_size_limit = 16777216');
+    } catch (error) {
+      handle.close();
+      throw error;
+    }
+    this.#handle = handle;
+    return handle;
+  }
+
+  #session(handle: DatabaseSync): Session {
+    const prepared = (text: string): StatementSync => {
+      const found = this.#prepared.get(text);
+      if (found !== undefined) return found;
+      const made = handle.prepare(text.replace(/\$(\d+)/g, '?$1'));
+      if (this.#prepared.size >= PREPARED_MAX) this.#prepared.clear();
+      this.#prepared.set(text, made);
+      return made;
+    };
+    return {
+      async run(text: string, ...values: readonly Value[]) {
+        return Number(prepared(text).run(...values).changes);
+      },
+      async all(text: string, ...values: readonly Value[]) {
+        return prepared(text).all(...values) as readonly Fields[];
+      },
+    };
+  }
+
+  /** A full disk may rule out the file itself as well: whatever is not merely busy is opened anew. */
+  #recover(code: number | undefined): void {
+    try {
+      if (this.#handle?.isTransaction) this.#handle.exec('ROLLBACK');
+      if (code !== BUSY && code !== FULL) this.close();
+    } catch {
+      this.#handle = undefined;
+      this.#prepared.clear();
+    }
+  }
+}
+
+/** The primary result code is the lowest byte. */
+function codeOf(error: unknown): number | undefined {
+  const code = (error as { errcode?: unknown } | null)?.errcode;
+  return typeof code === 'number' ? code & 0xff : undefined;
+}
+
+function faultOf(error: unknown): StoreError {
+  if (error instanceof StoreError) return error;
+  const code = codeOf(error);
+  const fault: FaultKind = code === CONSTRAINT || code === MISMATCH ? 'refused' : 'away';
+  return new StoreError(fault, error instanceof Error ? error.message : String(error));
+}
