@@ -2,15 +2,18 @@
 import { createRequire } from 'node:module';
 import { addressOf, bootstrap } from './app/cluster.ts';
 import { formatAddress, type Settings } from './config.ts';
+import { accessMetrics } from './control/access-metrics.ts';
 import { type Control, openControl } from './control/control.ts';
 import { startHttp } from './control/http.ts';
 import { following, type Reading, Reloader } from './control/reload.ts';
 import type { Reloaded } from './domain/operations.ts';
 import type { Probe } from './domain/probe.ts';
 import type { Refusal } from './domain/refusals.ts';
+import { Security } from './edge/security.ts';
 import { type Edge, type ExtraService, startEdge } from './edge/server.ts';
 import { makeLocks } from './locks/desk.ts';
 import type { LineSettings } from './locks/line.ts';
+import { leftoverAgeMs, makeMend } from './locks/mend.ts';
 import { Cluster } from './quorum/cluster.ts';
 import { makeQuorum } from './quorum/quorum.ts';
 import type { ClusterStatus } from './quorum/status.ts';
@@ -50,6 +53,8 @@ export interface ReplicaHooks {
   readonly extraServices?: readonly ExtraService[];
   readonly quarantineOff?: boolean;
   readonly clock?: Clock;
+  /** As in ControlOptions. */
+  readonly unmeasured?: boolean;
 }
 
 async function openStore(settings: Settings, probe: Probe, hooks: ReplicaHooks): Promise<Store> {
@@ -85,14 +90,17 @@ export async function startReplica(settings: Settings, hooks: ReplicaHooks = {})
     settings,
     version,
     worker: hooks.worker?.number,
+    unmeasured: hooks.unmeasured,
     cluster: () => ({
       ready: store?.ready() ?? false,
       quorumMargin: store?.status().quorumMargin ?? -1,
+      nodes: store?.status().nodes ?? [],
     }),
   });
   try {
+    const security = openSecurity(settings, control);
     store = await openStore(settings, control.probe, hooks);
-    return await openDoors({ ...settings }, hooks, store, control);
+    return await openDoors({ ...settings }, hooks, store, control, security);
   } catch (error) {
     store?.stop();
     await control.close();
@@ -105,6 +113,7 @@ async function openDoors(
   hooks: ReplicaHooks,
   store: Store,
   control: Control,
+  security: Security,
 ): Promise<Replica> {
   const { probe, metrics } = control;
   let draining = false;
@@ -114,13 +123,14 @@ async function openDoors(
   reloader.add(following((next) => Object.assign(settings, next)));
   const reread = hooks.reread ?? (() => ({ ok: true, settings, warnings: [] }));
   const reload = (read: () => Reading): Promise<Reloaded | Refusal> => reloader.reload(read);
-  const edge = await openEdge(settings, hooks, store, control, () => reload(reread));
+  reloader.add(security);
+  const edge = await openEdge(settings, hooks, store, control, { security, reload: () => reload(reread) });
   const http = await (hooks.worker?.startHttp ?? startHttp)({
     address: settings.httpListen,
     version,
     unready: () => whyUnready(store, draining),
     metrics,
-    about: () => ({ ...store.status(), draining }),
+    about: () => ({ ...store.status(), draining, recent: control.recent() }),
   }).catch(async (error: unknown) => {
     await edge.stop();
     throw error;
@@ -142,6 +152,7 @@ async function openDoors(
     async drain() {
       draining = true;
       probe.notice('info', 'draining', { limitMs: settings.drainTimeoutMs });
+      await control.rest();
       await edge.drain(settings.drainTimeoutMs);
       await http.close();
       store.stop();
@@ -156,7 +167,7 @@ function openEdge(
   hooks: ReplicaHooks,
   store: Store,
   control: Control,
-  reload: () => Promise<Reloaded | Refusal>,
+  { security, reload }: { security: Security; reload: () => Promise<Reloaded | Refusal> },
 ): Promise<Edge> {
   const { probe, metrics, tracing } = control;
   const { yieldAfterMs } = settings;
@@ -172,16 +183,18 @@ function openEdge(
   const locks = control.withPast(
     makeLocks({ quorum, random: systemRandom, probe, waiting: waitingOf(settings), yieldAfterMs }),
   );
-  control.begin(locks);
+  const mend = makeMend({ quorum, minAgeMs: leftoverAgeMs(settings.nodeTimeoutMs) });
+  control.begin(locks, mend, store.replica);
   return startEdge({
     locks,
     settings,
     addresses: settings.listen.map(formatAddress),
     keepalive: { timeMs: settings.keepaliveTimeMs, timeoutMs: settings.keepaliveTimeoutMs },
     probe,
+    security,
     tracing: tracing.active,
     version,
-    status: () => store.status(),
+    status: () => withWarnings(store.status(), security.warnings),
     operations: {
       reload: hooks.worker?.reload ?? reload,
       setLogLevel: (level) => control.setLogLevel(level),
@@ -191,6 +204,17 @@ function openEdge(
     ...(hooks.worker === undefined ? {} : { listen: hooks.worker.listen }),
     ...(hooks.extraServices === undefined ? {} : { extraServices: hooks.extraServices }),
   });
+}
+
+/** Throws where a file cannot be used. */
+function openSecurity(settings: Settings, { probe, metrics }: Control): Security {
+  const { families, failed, certificateUntil } = accessMetrics();
+  metrics.add(...families);
+  return new Security({ settings, probe, onFailure: failed, onCertificate: certificateUntil });
+}
+
+function withWarnings(status: ClusterStatus, more: readonly string[]): ClusterStatus {
+  return more.length === 0 ? status : { ...status, warnings: [...status.warnings, ...more] };
 }
 
 function waitingOf(settings: Settings): LineSettings {

@@ -1,6 +1,8 @@
 /** `holdfast config`: the settings in force; and the two acts that change what the nodes remember of the cluster. */
 import { readFileSync } from 'node:fs';
 import { type LoadedSettings, loadNodes, loadSettings, type RedisNode } from '../config.ts';
+import { digestOf, makeToken } from '../domain/access-token.ts';
+import { systemRandom } from '../std/random.ts';
 import { type Report, theApp } from './app.ts';
 import { type Command, type Io, SettingsError, UsageError } from './command.ts';
 import { exit } from './exit.ts';
@@ -10,6 +12,7 @@ import { settingsUsage } from './settings-usage.ts';
 const usage = `Usage: holdfast config [--json] [flags]
        holdfast config bootstrap [flags]
        holdfast config adopt --from URL,... [flags]
+       holdfast config token [--name NAME]
 
 Without a word: prints the settings in force and where each comes from, secrets
 starred; exit 2 and every problem when they are wrong.
@@ -18,6 +21,8 @@ bootstrap  sets up a NEW cluster: only where every node is reachable and none ha
            been used before. Writes and ends.
 adopt      moves the cluster to the configured nodes or longest ttl, from the OLD
            list of nodes (--from, or --from-file where the URLs hold passwords).
+token      makes a bearer token: the first line is for its owner and told only now,
+           the rest is for the access file (HOLDFAST_ACCESS), which keeps its hash.
 
 ${settingsUsage()}`;
 
@@ -90,6 +95,19 @@ async function act(
   return ok ? exit.ok : exit.noQuorum;
 }
 
+const TOKEN_NAME = /^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$/;
+
+function token(args: string[], io: Io): number {
+  const name = take(args, 'name') ?? 'NAME';
+  if (args.length > 0) throw new UsageError('token knows --name NAME only');
+  if (!TOKEN_NAME.test(name))
+    throw new UsageError('--name must be at most 64 letters, digits and . _ @ + -, no sign at its beginning');
+  const made = makeToken(systemRandom);
+  io.out(`${made}\n`);
+  io.out(`- { name: ${name}, sha256: ${digestOf(made)} }\n`);
+  return exit.ok;
+}
+
 export const command: Command = {
   usage,
   async run(args, io) {
@@ -100,7 +118,9 @@ export const command: Command = {
       const old = oldNodes(rest);
       return act(rest, io, async ({ settings }) => (await theApp()).adopt(settings, old));
     }
-    if (verb !== undefined && !verb.startsWith('-')) throw new UsageError('config knows bootstrap and adopt');
+    if (verb === 'token') return token(rest, io);
+    if (verb !== undefined && !verb.startsWith('-'))
+      throw new UsageError('config knows bootstrap, adopt and token');
     return show(args, io);
   },
 };

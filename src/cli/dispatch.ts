@@ -16,16 +16,16 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   heartbeat: { summary: 'extend a lease', load: () => import('./heartbeat.ts') },
   release: { summary: 'end a lease', load: () => import('./release.ts') },
   inspect: { summary: 'show one resource', load: () => import('./inspect.ts') },
+  history: { summary: 'show what happened', load: () => import('./history.ts') },
   list: { summary: 'show what is held', load: () => import('./list.ts') },
   watch: { summary: 'tell what happens', load: () => import('./watch.ts') },
   'force-release': { summary: 'end a lease that hangs', load: () => import('./force-release.ts') },
+  janitor: { summary: 'find and mend what faults have left', load: () => import('./janitor.ts') },
   reload: { summary: 'have a replica read its settings again', load: () => import('./reload.ts') },
   'log-level': { summary: 'have a replica log more or less', load: () => import('./log-level.ts') },
   status: { summary: 'show a replica and its nodes', load: () => import('./status.ts') },
   health: { summary: 'ask whether a replica can serve', load: () => import('./health.ts') },
 };
-/** Promised, not served yet. */
-const LATER = ['history'];
 
 function overview(): string {
   const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length));
@@ -63,10 +63,6 @@ export async function dispatch(argv: readonly string[], io: Io): Promise<number>
   if (word === '--version' || word === 'version') {
     io.out(`holdfast ${version()}\n`);
     return exit.ok;
-  }
-  if (LATER.includes(word)) {
-    io.err(`holdfast ${word}: not served by this release\n`);
-    return exit.wrongUsage;
   }
   const entry = Object.hasOwn(COMMANDS, word) ? COMMANDS[word] : undefined;
   if (entry === undefined) {

@@ -37,7 +37,8 @@ const SECRET_KEYS = [
 ];
 /** The last net, over the finished line: a lease id, the value that nodes store, and credentials of a URL. */
 const LEASE_ID = /\bhf1\.[A-Za-z0-9_-]{22}[A-Za-z0-9._-]*/g;
-const LEASE_VALUE = /(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{22}\|\d{1,20}/g;
+// Behind the 22 characters of the id comes the seal of its identity, where callers are authenticated.
+const LEASE_VALUE = /(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{22}(?:[A-Za-z0-9_-]{16})?\|\d{1,20}/g;
 const CREDENTIALS = /(:\/\/)[^\s"\\/@]*@/g;
 
 export function scrub(line: string): string {

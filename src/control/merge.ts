@@ -23,6 +23,7 @@ const sum: Fold = (a, b) => a + b;
 const least: Fold = (a, b) => Math.min(a, b);
 const most: Fold = (a, b) => Math.max(a, b);
 const first: Fold = (a) => a;
+const farthest: Fold = (a, b) => (Math.abs(b) > Math.abs(a) ? b : a);
 
 /**
  * Gauges, one by one: what each worker has for itself adds up; of what all look at, such as nodes, the worst view
@@ -33,10 +34,25 @@ export const GAUGES: Readonly<Record<string, (labels: Sample['labels']) => Fold>
   holdfast_quorum_margin: () => least,
   holdfast_node_state: ({ state }) => (state === 'ready' ? least : most),
   holdfast_node_quarantined: () => most,
+  holdfast_node_clock_offset_seconds: () => farthest,
+  holdfast_alerts_pending: () => sum,
+  holdfast_archive_up: () => least,
   holdfast_undos_owed: () => sum,
   holdfast_waiters: () => sum,
   holdfast_kept_leases: () => sum,
+  holdfast_sink_pending: () => sum,
+  holdfast_tls_certificate_expiry_timestamp_seconds: () => least,
   holdfast_build_info: () => first,
+  // One worker's janitor tells, the others say 0.
+  holdfast_locks_held: () => most,
+  holdfast_locks_waiting: () => most,
+  holdfast_longest_hold_seconds: () => most,
+  holdfast_oldest_wait_seconds: () => most,
+  holdfast_held_too_long: () => most,
+  holdfast_silent_holders: () => most,
+  holdfast_starving_waiters: () => most,
+  holdfast_janitor_active: () => most,
+  holdfast_janitor_last_run_timestamp_seconds: () => most,
   process_start_time_seconds: () => first,
   process_max_fds: () => least,
   nodejs_version_info: () => first,

@@ -3,6 +3,8 @@ import { collectDefaultMetrics, type Metric, Registry } from 'prom-client';
 import { Numbers } from './families.ts';
 import { countsOf, merge, type Snapshot, totalOf } from './merge.ts';
 
+const RPCS = 'rpc_server_call_duration_seconds_count';
+
 export interface ServiceOptions {
   readonly workers: number;
   /** Those that serve now; undefined: no answer in time. */
@@ -69,7 +71,7 @@ export function createServiceMetrics(options: ServiceOptions): ServiceMetrics {
     for (const [number] of silent) own.unanswered.of(String(number)).value += 1;
     for (const number of numbers) {
       own.connections.of(String(number)).value = open.get(number) ?? 0;
-      own.calls.of(String(number)).value = totalOf(last.get(number) ?? [], 'holdfast_rpc_seconds_count');
+      own.calls.of(String(number)).value = totalOf(last.get(number) ?? [], RPCS);
     }
   };
   return {

@@ -8,7 +8,8 @@ export interface Sink {
   readonly probe: Partial<Probe>;
 }
 
-type Listener = (...facts: unknown[]) => void;
+/** No announcement has more than four facts. */
+type Listener = (a: unknown, b: unknown, c: unknown, d: unknown) => void;
 
 /** `onFailure` is told which sink threw; what it throws itself is dropped. */
 export function createTelemetry(
@@ -20,10 +21,12 @@ export function createTelemetry(
       const listen = probe[event] as Listener | undefined;
       return listen === undefined ? [] : [{ name, listen: listen.bind(probe) }];
     });
-    const announce: Listener = (...facts) => {
-      for (const { name, listen } of listeners) {
+    // No rest parameter: an array for each announcement would be the dearest part of most of them.
+    const announce: Listener = (a, b, c, d) => {
+      for (let at = 0; at < listeners.length; at += 1) {
+        const { name, listen } = listeners[at]!;
         try {
-          listen(...facts);
+          listen(a, b, c, d);
         } catch (error) {
           failed(name, error);
         }
@@ -43,14 +46,19 @@ export function createTelemetry(
     vote: relay('vote'),
     waiters: relay('waiters'),
     waited: relay('waited'),
+    handedOver: relay('handedOver'),
     kept: relay('kept'),
-    held: relay('held'),
     batch: relay('batch'),
+    roundTrip: relay('roundTrip'),
     nodeState: relay('nodeState'),
     undosOwed: relay('undosOwed'),
     ownershipViolation: relay('ownershipViolation'),
+    staleToken: relay('staleToken'),
     happened: relay('happened'),
+    ...(sinks.some(({ probe }) => probe.acted !== undefined) ? { audited: true } : {}),
     acted: relay('acted'),
+    denied: relay('denied'),
+    overQuota: relay('overQuota'),
     notice: relay('notice'),
   };
 }

@@ -1,6 +1,7 @@
 /** The operator's calls: ForceRelease and Status, and what is done to the replica itself. */
 import type { JanitorReport, Reloaded } from '../domain/operations.ts';
 import type { Refusal } from '../domain/refusals.ts';
+import type { Visit } from './access/visit.ts';
 import { unary } from './calls.ts';
 import { decodeForceRelease } from './decode.ts';
 import { duration, encodeHolder } from './encode.ts';
@@ -66,28 +67,44 @@ const FINDINGS_MAX = 1000;
 
 export function adminCalls(context: AdminContext): AdminServiceHandlers {
   return {
-    ForceRelease: unary(context, async (request) => {
+    ForceRelease: unary(context, async (request, { visit }) => {
       const ask = decodeForceRelease(request);
       if (isRefusal(ask)) return refused(context, 'force_release', ask);
-      const answer = await context.locks.forceRelease(ask);
+      const answer = await visit.locks.forceRelease(ask);
       return isRefusal(answer) ? answer : { freed: answer.freed.map(encodeHolder) };
     }),
 
-    Status: unary(context, () => encodeStatus(context.status(), context.version, context.draining())),
+    Status: unary(context, (_, { visit }) => {
+      const refusal = visit.mayAdmin('Status');
+      if (refusal !== undefined) return refused(context, 'status', refusal);
+      return encodeStatus(context.status(), context.version, context.draining());
+    }),
 
-    Reload: unary<ReloadRequest__Output, ReloadResponse>(context, async () => {
+    Reload: unary<ReloadRequest__Output, ReloadResponse>(context, async (_, { visit }) => {
+      const refusal = visit.mayAdmin('Reload');
+      if (refusal !== undefined) return refused(context, 'reload', refusal);
       const answer = await context.operations.reload();
+      administered(visit, 'reload', answer, ({ changed }) => `changed: ${changed.join(', ') || 'nothing'}`);
       if (isRefusal(answer)) return refused(context, 'reload', answer);
       return { changed: [...answer.changed], restart_required: [...answer.restartRequired] };
     }),
 
-    SetLogLevel: unary<SetLogLevelRequest__Output, SetLogLevelResponse>(context, ({ level }) => {
+    SetLogLevel: unary<SetLogLevelRequest__Output, SetLogLevelResponse>(context, ({ level }, { visit }) => {
+      const refusal = visit.mayAdmin('SetLogLevel');
+      if (refusal !== undefined) return refused(context, 'set_log_level', refusal);
       const answer = context.operations.setLogLevel(level);
+      administered(visit, 'set_log_level', answer, ({ previous }) => `from ${previous} to ${level}`);
       return isRefusal(answer) ? refused(context, 'set_log_level', answer) : { previous: answer.previous };
     }),
 
-    RunJanitor: unary<RunJanitorRequest__Output, RunJanitorResponse>(context, async (request) => {
+    RunJanitor: unary<RunJanitorRequest__Output, RunJanitorResponse>(context, async (request, { visit }) => {
+      const refusal = visit.mayAdmin('RunJanitor');
+      if (refusal !== undefined) return refused(context, 'run_janitor', refusal);
       const answer = await context.operations.runJanitor(request.dry_run);
+      administered(visit, 'run_janitor', answer, ({ found, findings }) => {
+        const mended = findings.filter((finding) => finding.mended).length;
+        return `${request.dry_run ? 'dry run: ' : ''}${found} found, ${mended} mended`;
+      });
       if (isRefusal(answer)) return refused(context, 'run_janitor', answer);
       return {
         findings: answer.findings.slice(0, FINDINGS_MAX).map((finding) => ({ ...finding })),
@@ -96,6 +113,16 @@ export function adminCalls(context: AdminContext): AdminServiceHandlers {
       };
     }),
   };
+}
+
+function administered<Answer extends object>(
+  visit: Visit,
+  action: string,
+  answer: Answer | Refusal,
+  detailOf: (done: Answer) => string,
+): void {
+  if (isRefusal(answer)) visit.administered(action, answer.reason, answer.message);
+  else visit.administered(action, 'done', detailOf(answer));
 }
 
 export function encodeStatus(health: ServiceHealth, version: string, draining: boolean): StatusResponse {

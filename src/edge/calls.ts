@@ -3,6 +3,7 @@ import { type handleUnaryCall, Metadata, status } from '@grpc/grpc-js';
 import { invalidField, type Refusal } from '../domain/refusals.ts';
 import type { AcquireAsk, Caller } from '../locks/locks.ts';
 import { type Clock, systemClock, type Timer } from '../std/clock.ts';
+import type { Visit, Visits } from './access/visit.ts';
 import { MALFORMED } from './protos.ts';
 import { internal, isRefusal, toStatus } from './status.ts';
 
@@ -75,18 +76,26 @@ interface CancellableCall {
 
 /** The caller of one unary call. */
 export class UnaryCaller implements Caller {
-  /** Empty until callers are authenticated. */
-  readonly principal = '';
+  readonly visit: Visit;
   readonly deadline: Deadline;
   readonly #call: CancellableCall;
   readonly #clock: Clock;
   readonly #flights: Flights;
 
-  constructor(call: CancellableCall, clock: Clock, flights: Flights) {
+  constructor(call: CancellableCall, visit: Visit, clock: Clock, flights: Flights) {
     this.#call = call;
+    this.visit = visit;
     this.#clock = clock;
     this.#flights = flights;
     this.deadline = Deadline.of(call, clock);
+  }
+
+  get principal(): string {
+    return this.visit.principal;
+  }
+
+  get seal(): string {
+    return this.visit.seal;
   }
 
   gone(): boolean {
@@ -173,6 +182,7 @@ export class Flights {
 export interface Wrapping {
   readonly clock: Clock;
   readonly flights: Flights;
+  readonly visits: Pick<Visits, 'of'>;
   /** Where the cause of an INTERNAL goes; the client never sees it. */
   onDefect(method: string, cause: unknown): void;
 }
@@ -184,11 +194,17 @@ export function unary<Request extends object, Response extends object>(
   wrapping: Wrapping,
   answer: (request: Request, caller: UnaryCaller) => Answer<Response> | Promise<Answer<Response>>,
 ): handleUnaryCall<Request, Response> {
-  const { clock, flights, onDefect } = wrapping;
+  const { clock, flights, visits, onDefect } = wrapping;
   return async (call, callback) => {
-    const caller = new UnaryCaller(call, clock, flights);
     flights.enter();
     try {
+      const visit = visits.of(call);
+      const caller = new UnaryCaller(call, visit, clock, flights);
+      const over = visit.pace(call);
+      if (over !== undefined) {
+        callback(toStatus(over));
+        return;
+      }
       const said = call.request === MALFORMED ? malformed : await answer(call.request, caller);
       if (said === GONE) callback(farewell(caller));
       else if (isRefusal(said)) callback(toStatus(said));

@@ -8,6 +8,8 @@ import type { Seq } from './seq-set.ts';
 /** What a claim asks of its session, and tells it. */
 export interface Claimant {
   readonly clock: Clock;
+  readonly principal: string;
+  readonly seal: string;
   /** The session is over. */
   gone(): boolean;
   onQueued(claim: Claim, queued: Queued): void;
@@ -17,8 +19,6 @@ export interface Claimant {
 }
 
 export class Claim implements Caller, KeptNews, Subject {
-  /** Empty until callers are authenticated. */
-  readonly principal = '';
   readonly seq: Seq;
   /** It may stand in line: as long as it does, it counts among the leases, not among what has to be answered. */
   readonly waits: boolean;
@@ -36,6 +36,14 @@ export class Claim implements Caller, KeptNews, Subject {
     this.#session = session;
     this.seq = seq;
     this.waits = waits;
+  }
+
+  get principal(): string {
+    return this.#session.principal;
+  }
+
+  get seal(): string {
+    return this.#session.seal;
   }
 
   get cancelled(): boolean {

@@ -5,6 +5,7 @@ import { limits } from '../domain/limits.ts';
 import { type Refusal, refuse } from '../domain/refusals.ts';
 import type { Asker, Busy, Granted, Loss, Queued, StreamEnd } from '../locks/locks.ts';
 import type { Clock } from '../std/clock.ts';
+import type { Visit } from './access/visit.ts';
 import { Claim, type Claimant } from './claim.ts';
 import { decodeAcquire, decodeResume } from './decode.ts';
 import { encodeBusy, encodeLease } from './encode.ts';
@@ -32,7 +33,8 @@ const GIVEN_UP = { code: status.CANCELLED, reason: '', message: 'given up by can
 
 /** What the claims share with their session. */
 export interface Claiming {
-  readonly context: Pick<CallContext, 'clock' | 'locks' | 'settings' | 'probe'>;
+  readonly context: Pick<CallContext, 'clock' | 'probe'>;
+  readonly visit: Visit;
   readonly lifeline: Lifeline;
   readonly writes: Writes<SessionResponse>;
   readonly outbox: Outbox;
@@ -62,6 +64,14 @@ export class Claims implements Claimant {
     this.#session = session;
   }
 
+  get principal(): string {
+    return this.#session.visit.principal;
+  }
+
+  get seal(): string {
+    return this.#session.visit.seal;
+  }
+
   get kept(): number {
     return this.#kept.size;
   }
@@ -72,12 +82,12 @@ export class Claims implements Claimant {
   }
 
   async acquire(seq: Seq, request: AcquireRequest__Output): Promise<void> {
-    const { context, lifeline } = this.#session;
+    const { visit, lifeline } = this.#session;
     try {
-      const ask = this.#draining ? draining : decodeAcquire(request, context.settings);
+      const ask = this.#draining ? draining : decodeAcquire(request, visit.settings);
       const claim = this.#claim(seq, 'acquire', ask, !isRefusal(ask) && ask.waitMs > 0);
       if (claim === undefined || isRefusal(ask)) return;
-      const answer = await context.locks.hold(lifeline.deadline.cut(ask), claim, claim);
+      const answer = await visit.locks.hold(lifeline.deadline.cut(ask), claim, claim);
       this.#answer(claim, 'acquire', answer);
     } catch (cause) {
       this.#session.onDefect(seq, cause);
@@ -85,12 +95,12 @@ export class Claims implements Claimant {
   }
 
   async resume(seq: Seq, request: ResumeOp__Output): Promise<void> {
-    const { context } = this.#session;
+    const { visit } = this.#session;
     try {
-      const lease = this.#draining ? draining : decodeResume(request);
+      const lease = this.#draining ? draining : decodeResume(request, visit.settings);
       const claim = this.#claim(seq, 'resume', lease, false);
       if (claim === undefined || isRefusal(lease)) return;
-      this.#answer(claim, 'resume', await context.locks.resume(lease, claim));
+      this.#answer(claim, 'resume', await visit.locks.resume(lease, claim));
     } catch (cause) {
       this.#session.onDefect(seq, cause);
     }

@@ -9,6 +9,7 @@ import {
 } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../std/clock.ts';
+import type { ClientCertificate } from './access/certificates.ts';
 
 /**
  * `closed`: the client, or its kernel after its process died, said that it is over. `silent`: nobody did. Behind a proxy
@@ -35,12 +36,15 @@ type Named = Socket & { [CONNECTION]?: Standing };
 
 class Standing implements Connection {
   readonly socket: Socket;
+  /** Verified; undefined: none was shown, or TLS is not spoken. */
+  readonly certificate: ClientCertificate | undefined;
   #session: Http2Session | undefined;
   #end: ClientEnd | undefined;
   #lingers = false;
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, certificate: ClientCertificate | undefined) {
     this.socket = socket;
+    this.certificate = certificate;
     socket.once('end', () => this.#say('closed'));
     socket.once('error', ({ code = '' }: NodeJS.ErrnoException) =>
       this.#say(SAID_BY_PEER.has(code) ? 'closed' : 'silent'),
@@ -134,10 +138,10 @@ export class Connections {
     return this.#standing.size;
   }
 
-  /** Before the socket is injected into grpc-js. */
-  take(socket: Socket): void {
+  /** Before the socket, over TLS the one that is safe, is injected into grpc-js. */
+  take(socket: Socket, certificate?: ClientCertificate): void {
     const name = this.#name(socket);
-    const standing = new Standing(socket);
+    const standing = new Standing(socket, certificate);
     (socket as Named)[CONNECTION] = standing;
     this.#standing.set(name, standing);
     socket.once('close', () => this.#standing.delete(name));
@@ -145,7 +149,7 @@ export class Connections {
   }
 
   /** By `call.getPeer()`, asked while the call lives: afterwards it is `unknown`. */
-  of(peer: string): Connection | undefined {
+  of(peer: string): Standing | undefined {
     return this.#standing.get(peer);
   }
 

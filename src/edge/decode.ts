@@ -1,5 +1,5 @@
 /** Requests in: every message of v1 becomes the checked ask of the locks, or one refusal that names all bad fields. */
-import type { LeaseName, Mode } from '../domain/lease.ts';
+import { type LeaseName, type Mode, withTtl } from '../domain/lease.ts';
 import { limits } from '../domain/limits.ts';
 import type { Refusal } from '../domain/refusals.ts';
 import type {
@@ -117,7 +117,7 @@ export function decodeHold(request: HoldRequest__Output, settings: TtlSettings):
     fields.fault('acquire', 'must be absent where resume_lease_id is set');
   } else if (wanted === null) {
     if (leaseId === '') fields.fault('acquire', 'or resume_lease_id must be set');
-    else resume = fields.leaseId('resume_lease_id', leaseId);
+    else resume = resumed(fields, 'resume_lease_id', leaseId, settings);
   } else {
     const ask = decodeAcquire(wanted, settings);
     if (isRefusal(ask)) fields.faults(within('acquire', ask));
@@ -128,10 +128,23 @@ export function decodeHold(request: HoldRequest__Output, settings: TtlSettings):
   return fields.refusal ?? { acquire, resume, graceMs };
 }
 
-export function decodeResume(request: ResumeOp__Output): LeaseName | Refusal {
+export function decodeResume(request: ResumeOp__Output, settings: TtlSettings): LeaseName | Refusal {
   const fields = new Fields();
-  const lease = fields.leaseId('lease_id', request.lease_id);
+  const lease = resumed(fields, 'lease_id', request.lease_id, settings);
   return fields.refusal ?? (lease as LeaseName);
+}
+
+/** The id is in its holder's hands: a ttl written into it would have nodes asked a hundred times a second, or never. */
+function resumed(
+  fields: Fields,
+  field: string,
+  leaseId: string,
+  settings: TtlSettings,
+): LeaseName | undefined {
+  const lease = fields.leaseId(field, leaseId);
+  if (lease === undefined) return undefined;
+  const ttlMs = Math.min(Math.max(lease.ttlMs, settings.minTtlMs), settings.maxTtlMs);
+  return ttlMs === lease.ttlMs ? lease : withTtl(lease, ttlMs);
 }
 
 export function decodeInspect(request: InspectRequest__Output): InspectAsk | Refusal {

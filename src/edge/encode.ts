@@ -211,7 +211,7 @@ export function encodeInspection(inspection: Inspection): InspectResponse {
   };
 }
 
-/** A page is bounded, and so are its events: a thousand of the longest take 1.5 MB, and then fewer are told. */
+/** A page is as long as fits into one message: whoever made it has seen to that, for its token goes on from its end. */
 export function encodePast({ events, gaps, next }: HistoryPage): HistoryResponse {
   return {
     events: events.map(encodeEvent),

@@ -13,6 +13,7 @@ import type {
   Queued,
   StreamEnd,
 } from '../locks/locks.ts';
+import type { Visit } from './access/visit.ts';
 import { malformed } from './calls.ts';
 import { decodeHold, type HoldAsk } from './decode.ts';
 import { duration, encodeBusy, encodeLease, encodeLost, encodeQueued, encodeYield } from './encode.ts';
@@ -41,6 +42,7 @@ const NOTHING_ASKED = {
 class Holding implements Caller, KeptNews, Standing, Living {
   readonly #context: StreamContext;
   readonly #call: HoldCall;
+  readonly #visit: Visit;
   readonly #graceMs: number;
   readonly #resumes: boolean;
   readonly #lifeline: Lifeline;
@@ -58,9 +60,10 @@ class Holding implements Caller, KeptNews, Standing, Living {
   #drainEndMs: number | undefined;
   #lostEarly: Loss | undefined;
 
-  constructor(context: StreamContext, call: HoldCall, ask: HoldAsk) {
+  constructor(context: StreamContext, call: HoldCall, visit: Visit, ask: HoldAsk) {
     this.#context = context;
     this.#call = call;
+    this.#visit = visit;
     this.#graceMs = ask.graceMs;
     this.#resumes = ask.acquire === undefined;
     this.#lifeline = new Lifeline(call, context, this);
@@ -71,13 +74,16 @@ class Holding implements Caller, KeptNews, Standing, Living {
     return 'hold';
   }
 
-  /** Empty until callers are authenticated. */
   get principal(): string {
-    return '';
+    return this.#visit.principal;
+  }
+
+  get seal(): string {
+    return this.#visit.seal;
   }
 
   async run({ acquire, resume }: HoldAsk): Promise<void> {
-    const { locks } = this.#context;
+    const { locks } = this.#visit;
     try {
       const answer =
         acquire === undefined
@@ -101,6 +107,10 @@ class Holding implements Caller, KeptNews, Standing, Living {
 
   onEnded(how: StreamEnd): void {
     this.#settle(how);
+  }
+
+  onDeleted(): void {
+    this.#visit.leaveStream();
   }
 
   queued(queued: Queued): void {
@@ -258,12 +268,17 @@ class Holding implements Caller, KeptNews, Standing, Living {
 
 function begin(context: StreamContext, call: HoldCall): Refusal | undefined {
   if (context.draining()) return draining;
+  const visit = context.visits.of(call);
+  const over = visit.pace(call);
+  if (over !== undefined) return over;
   if (call.request === MALFORMED) return malformed;
-  const ask = decodeHold(call.request, context.settings);
+  const ask = decodeHold(call.request, visit.settings);
   if (isRefusal(ask)) return ask;
+  const full = visit.enterStream('hold');
+  if (full !== undefined) return full;
   // grpc-js keeps the request for as long as the stream lives.
   Object.assign(call.request, NOTHING_ASKED);
-  void new Holding(context, call, ask).run(ask);
+  void new Holding(context, call, visit, ask).run(ask);
   return undefined;
 }
 

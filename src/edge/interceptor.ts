@@ -7,22 +7,37 @@ import {
   type ServerInterceptor,
   status,
 } from '@grpc/grpc-js';
+import type { Identity } from '../domain/access.ts';
 import type { Refusal } from '../domain/refusals.ts';
 import type { Clock } from '../std/clock.ts';
-import { malformed } from './calls.ts';
+import {
+  type Answer,
+  type Authenticator,
+  type Doorkeeper,
+  Failure,
+  type Grant,
+} from './access/authenticator.ts';
+import type { ClientCertificate } from './access/certificates.ts';
+import { CALLER, type Caller, nobody } from './access/identity-of.ts';
 import type { HoldResponse } from './gen/holdfast/v1/HoldResponse.ts';
+import type { IdleStreams } from './idle-streams.ts';
+import { type PartialStatus, typed } from './own-status.ts';
 import { Packed, unpackLate } from './packed.ts';
-import { internal, tooLarge, toStatus } from './status.ts';
+import { toStatus } from './status.ts';
 import type { CallSpan, Tracing } from './tracing.ts';
 
 // grpc-js exports neither of these by name.
 type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];
 type Method = Parameters<ServerInterceptor>[0];
-type PartialStatus = Parameters<ServerInterceptingCallInterface['sendStatus']>[0];
 
 export interface Watch {
   readonly clock: Clock;
-  readonly tracing: Tracing | undefined;
+  readonly authenticator: Doorkeeper;
+  /** By what grpc-js calls the peer; absent without TLS. */
+  readonly certificateOf: ((peer: string) => ClientCertificate | undefined) | undefined;
+  /** A call was refused because its caller is not known. Must not throw. */
+  onUnknown(failure: Failure, peer: string, method: string): void;
+  readonly tracing: Pick<Tracing, 'begin'> | undefined;
   /** `holdfast.v1.LockService/Acquire`, the name of the gRPC code, the time. Must not throw. */
   onCall(method: string, code: string, tookMs: number): void;
 }
@@ -30,29 +45,12 @@ export interface Watch {
 const OURS = '/holdfast.';
 const HOLD = '/holdfast.v1.LockService/Hold';
 const SESSION = '/holdfast.v1.LockService/Session';
-
-/**
- * Statuses that grpc-js makes itself carry no reason. Those about our calls get one, except CANCELLED and
- * DEADLINE_EXCEEDED, which belong to gRPC (error.proto).
- */
-function typed(sent: PartialStatus): PartialStatus {
-  switch (sent.code) {
-    case status.RESOURCE_EXHAUSTED:
-      return toStatus(tooLarge);
-    // No request or two of them; a bad grpc-timeout; a body that does not decompress: all the caller's doing.
-    case status.UNIMPLEMENTED:
-      return /^Received (no|a second) request/.test(sent.details) ? toStatus(malformed) : sent;
-    case status.INTERNAL:
-      return /decompress|grpc-timeout/.test(sent.details) ? toStatus(malformed) : toStatus(internal);
-    case status.UNKNOWN:
-      return toStatus(internal);
-    default:
-      return sent;
-  }
-}
+/** Load balancers and kubelets have no credentials; they learn whether the service serves, and no more. */
+const HEALTH = '/grpc.health.v1.Health/';
+const CREDENTIALS = 'authorization';
 
 /** One call: both the call that the handler sees and the listener that the transport sees, to save objects. */
-class WatchedCall extends ServerInterceptingCall {
+class WatchedCall extends ServerInterceptingCall implements Caller {
   readonly #inner: ServerInterceptingCallInterface;
   readonly #watch: Watch;
   readonly #path: string;
@@ -64,6 +62,11 @@ class WatchedCall extends ServerInterceptingCall {
   #span: CallSpan | undefined;
   #over = false;
   #gone = false;
+  /** Undefined until the caller is known, and for health. */
+  #grant: Grant | undefined;
+  /** Of the access file that it was found in. */
+  #era = 0;
+  #revoked = false;
   /** The single request, while nobody knows yet whether it is complete. */
   #packed: Packed | undefined;
   onGone: (() => void) | undefined;
@@ -111,10 +114,64 @@ class WatchedCall extends ServerInterceptingCall {
     this.#inner.sendStatus(sent);
   }
 
+  get [CALLER](): Caller {
+    return this;
+  }
+
+  get identity(): Identity {
+    return this.#grant?.identity ?? nobody;
+  }
+
+  get peer(): string {
+    const { remoteAddress = '', remotePort } = this.getConnectionInfo();
+    if (remotePort === undefined) return '';
+    return remoteAddress.includes(':')
+      ? `[${remoteAddress}]:${remotePort}`
+      : `${remoteAddress}:${remotePort}`;
+  }
+
+  get revoked(): boolean {
+    return this.#revoked;
+  }
+
+  /** The handler sees nothing of the call before its caller is known: until then grpc-js keeps what comes. */
   onReceiveMetadata(metadata: Metadata): void {
     if (this.#left()) return;
+    if (this.#path.startsWith(HEALTH)) {
+      this.#admit(metadata);
+      return;
+    }
+    const answer = this.#identify(metadata);
+    if (answer instanceof Promise) void answer.then((late) => this.#decide(late, metadata));
+    else this.#decide(answer, metadata);
+  }
+
+  #identify(metadata: Metadata): Answer | Promise<Answer> {
+    const { authenticator, certificateOf } = this.#watch;
+    if (authenticator.isOpen) return authenticator.identify(undefined, undefined);
+    // Several are as good as one that nobody can read.
+    const shown = metadata.get(CREDENTIALS);
+    const authorization = shown.length > 1 ? shown.join() : (shown[0] as string | undefined);
+    // No handler needs it, and for as long as a stream lives nobody shall find it in memory.
+    metadata.remove(CREDENTIALS);
+    return authenticator.identify(authorization, certificateOf?.(this.#inner.getPeer()));
+  }
+
+  #decide(answer: Answer, metadata: Metadata): void {
+    if (this.#left()) return;
+    if (answer instanceof Failure) {
+      this.#watch.onUnknown(answer, this.peer, this.#path.slice(1));
+      this.sendStatus(toStatus(answer.refusal));
+      return;
+    }
+    this.#grant = answer;
+    this.#era = this.#watch.authenticator.era;
+    this.#admit(metadata);
+  }
+
+  #admit(metadata: Metadata): void {
     const { tracing } = this.#watch;
-    // A session is no piece of work that a span could show.
+    // A session is no piece of work that a span could show: its operations are (session.ts).
     if (tracing !== undefined && this.#path.startsWith(OURS) && this.#path !== SESSION) {
       this.#span = tracing.begin({
         method: this.#path.slice(1),
@@ -141,9 +198,15 @@ class WatchedCall extends ServerInterceptingCall {
   onReceiveHalfClose(): void {
     if (this.#readsStream) {
       if (!this.#gone) this.#handler?.onReceiveHalfClose();
-    } else if (!this.#left() && this.#unpack()) {
+    } else if (!this.#left() && this.#isKnown() && this.#unpack()) {
       this.#run(() => this.#handler?.onReceiveHalfClose());
     }
+  }
+
+  /** Headers may come long before the request: whom the access file has lost meanwhile shall not get it served. */
+  #isKnown(): boolean {
+    if (this.#era !== this.#watch.authenticator.era) this.identifyAgain(this.#watch.authenticator);
+    return !this.#over;
   }
 
   /** False if that cannot be done, and the call is answered. */
@@ -161,6 +224,19 @@ class WatchedCall extends ServerInterceptingCall {
     this.onGone?.();
     this.#end(status.CANCELLED);
     this.#handler?.onCancel();
+  }
+
+  /** After another access file was read: the same caller by its rules, or the end. */
+  identifyAgain(authenticator: Authenticator): void {
+    if (this.#grant === undefined || this.#over) return;
+    const again = authenticator.again(this.#grant);
+    if (again !== undefined) {
+      this.#grant = again;
+      return;
+    }
+    this.#gone = true;
+    this.#revoked = true;
+    this.sendStatus(toStatus(noLongerKnown.refusal));
   }
 
   /** For a stream whose end the transport makes; one of our own handlers ends its stream itself. */
@@ -207,24 +283,12 @@ export function resetCall(call: object): void {
   if (watched instanceof WatchedCall) watched.reset();
 }
 
-/** Streams that never end by themselves: health watches, reflection, and our own. */
-export class IdleStreams {
-  readonly #open = new Set<WatchedCall>();
+const noLongerKnown = new Failure('unknown', 'no identity of the new access file');
 
-  add(call: WatchedCall): void {
-    this.#open.add(call);
-    call.onGone = () => this.#open.delete(call);
-  }
-
-  /** They would hold a drain up to its limit. */
-  end(refusal: Refusal): void {
-    for (const call of [...this.#open]) call.finish(refusal);
-  }
-
-  /** Those that could not end, because nobody reads what was sent before. */
-  reset(): void {
-    for (const call of [...this.#open]) call.reset();
-  }
+/** Whether we ended it because its caller is not known any more: its leases stand until they expire. */
+export function wasRevoked(call: object): boolean {
+  const { call: watched } = call as { readonly call?: unknown };
+  return watched instanceof WatchedCall && watched.revoked;
 }
 
 export function watchCalls(watch: Watch, streams: IdleStreams): ServerInterceptor {

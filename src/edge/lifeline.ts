@@ -3,7 +3,7 @@ import type { StreamEnd } from '../locks/locks.ts';
 import type { Clock, Timer } from '../std/clock.ts';
 import { type Cuttable, Deadline, type Flights } from './calls.ts';
 import type { Connection } from './connections.ts';
-import { resetCall } from './interceptor.ts';
+import { resetCall, wasRevoked } from './interceptor.ts';
 
 /** What is asked of a stream of grpc-js. */
 export interface LivingCall {
@@ -112,7 +112,7 @@ export class Lifeline implements Cuttable {
   }
 
   #how(): StreamEnd {
-    if (this.#drained || this.#context.flights.cutOff) return 'drained';
+    if (this.#drained || this.#context.flights.cutOff || wasRevoked(this.#call)) return 'drained';
     if (this.deadline.passed()) return 'closed';
     // Of a connection that nobody knows, nobody can say that its client is gone.
     return this.#connection?.endOf() ?? 'silent';

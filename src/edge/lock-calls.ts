@@ -3,16 +3,15 @@ import { type Lease, leaseNameOf } from '../domain/lease.ts';
 import type { Probe } from '../domain/probe.ts';
 import type { Refusal } from '../domain/refusals.ts';
 import type { Locks } from '../locks/locks.ts';
+import type { Visits } from './access/visit.ts';
 import { GONE, unary, type Wrapping } from './calls.ts';
 import { decodeAcquire, decodeCheckToken, decodeHeartbeat, decodeRelease } from './decode.ts';
 import { encodeAcquired, encodeRenewed } from './encode.ts';
-import type { TtlSettings } from './fields.ts';
 import type { LockServiceHandlers } from './gen/holdfast/v1/LockService.ts';
 import { draining, isRefusal } from './status.ts';
 
 export interface CallContext extends Wrapping {
-  readonly locks: Locks;
-  readonly settings: TtlSettings;
+  readonly visits: Visits;
   readonly probe: Probe;
   draining(): boolean;
 }
@@ -20,35 +19,35 @@ export interface CallContext extends Wrapping {
 type LockCalls = Pick<LockServiceHandlers, 'Acquire' | 'Heartbeat' | 'Release' | 'CheckToken'>;
 
 export function lockCalls(context: CallContext): LockCalls {
-  const { locks, settings } = context;
   return {
     Acquire: unary(context, async (request, caller) => {
       if (context.draining()) return refused(context, 'acquire', draining);
+      const { locks, settings } = caller.visit;
       const ask = decodeAcquire(request, settings);
       if (isRefusal(ask)) return refused(context, 'acquire', ask);
       const answer = await locks.acquire(caller.deadline.cut(ask), caller);
       if (caller.gone()) {
-        if (answer.kind === 'lease') await giveBack(context, answer);
+        if (answer.kind === 'lease') await giveBack(locks, answer);
         return GONE;
       }
       return isRefusal(answer) ? answer : encodeAcquired(answer);
     }),
 
-    Heartbeat: unary(context, async (request) => {
+    Heartbeat: unary(context, async (request, { visit: { locks, settings } }) => {
       const ask = decodeHeartbeat(request, settings);
       if (isRefusal(ask)) return refused(context, 'heartbeat', ask);
       const answer = await locks.heartbeat(ask);
       return isRefusal(answer) ? answer : encodeRenewed(answer);
     }),
 
-    Release: unary(context, async (request) => {
+    Release: unary(context, async (request, { visit: { locks } }) => {
       const ask = decodeRelease(request);
       if (isRefusal(ask)) return refused(context, 'release', ask);
       const answer = await locks.release(ask);
       return isRefusal(answer) ? answer : { released: answer.released };
     }),
 
-    CheckToken: unary(context, async (request) => {
+    CheckToken: unary(context, async (request, { visit: { locks } }) => {
       const ask = decodeCheckToken(request);
       if (isRefusal(ask)) return refused(context, 'check_token', ask);
       const answer = await locks.checkToken(ask.resource, ask.token);
@@ -65,7 +64,7 @@ export function refused(context: Pick<CallContext, 'probe'>, operation: string, 
 }
 
 /** Not a lease that a repeated request met: the first request was answered by it, and somebody may be using it. */
-async function giveBack(context: CallContext, lease: Lease): Promise<void> {
+async function giveBack(locks: Locks, lease: Lease): Promise<void> {
   if (lease.replayed) return;
-  await context.locks.giveBack(leaseNameOf(lease));
+  await locks.giveBack(leaseNameOf(lease));
 }

@@ -2,19 +2,19 @@
 import type { Socket } from 'node:net';
 import {
   type ConnectionInjector,
-  Server,
+  type Server,
   ServerCredentials,
-  type ServerOptions,
   type ServiceDefinition,
   setLogger,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
-import { limits } from '../domain/limits.ts';
 import type { Probe } from '../domain/probe.ts';
 import type { Locks } from '../locks/locks.ts';
 import { type Clock, pause, systemClock } from '../std/clock.ts';
+import type { ClientCertificate } from './access/certificates.ts';
+import { Visits } from './access/visit.ts';
 import {
   type AdminContext,
   adminCalls,
@@ -22,14 +22,17 @@ import {
   type Operations,
   type ServiceHealth,
 } from './admin-calls.ts';
+import { boundedServer } from './bounded-server.ts';
 import { Flights } from './calls.ts';
-import { Connections, HEADER_BYTES } from './connections.ts';
+import { Connections } from './connections.ts';
 import type { TtlSettings } from './fields.ts';
 import { holdHandler } from './hold-calls.ts';
-import { IdleStreams, watchCalls } from './interceptor.ts';
+import { IdleStreams } from './idle-streams.ts';
+import { watchCalls } from './interceptor.ts';
 import { type Bound, type Listening, listen } from './listen.ts';
 import { lockCalls } from './lock-calls.ts';
 import { ADMIN_SERVICE, LOCK_SERVICE, loadContract } from './protos.ts';
+import { Security } from './security.ts';
 import { sessionHandler } from './session-calls.ts';
 import { draining } from './status.ts';
 import { type StreamContext, Streams } from './streams.ts';
@@ -46,6 +49,8 @@ export interface EdgeOptions {
   listen?(address: string, onSocket: (socket: Socket) => void): Promise<Bound>;
   readonly keepalive: { readonly timeMs: number; readonly timeoutMs: number };
   readonly probe: Probe;
+  /** Absent: everybody may call, in clear. */
+  readonly security?: Security;
   /** True only if an OpenTelemetry provider is registered. */
   readonly tracing: boolean;
   readonly version: string;
@@ -74,13 +79,6 @@ export interface Edge {
   stop(): Promise<void>;
 }
 
-/** Bounds the memory that one connection can claim; clients queue what goes beyond. */
-const STREAMS_PER_CONNECTION = 4096;
-/**
- * How many calls a client may cancel at once, and in a second for longer. To cancel a Hold is to release its lease,
- * and Node takes more than a thousand for an attack and closes the connection, under all the others on it.
- */
-const RESETS = { streamResetBurst: 4 * STREAMS_PER_CONNECTION, streamResetRate: 2000 } as const;
 /** What a drain keeps of its time to end streams and close connections. */
 const CLOSING_MS = 2000;
 /** How long a drain waits, when all is closed, for nodes that do not answer. */
@@ -88,19 +86,6 @@ const SETTLING_MS = 1000;
 /** How long a drain waits for readers that take nothing, before it ends their streams. */
 const STALLED_MS = 1000;
 const HEALTH_NAMES = ['', LOCK_SERVICE, ADMIN_SERVICE];
-
-function serverOptions(options: EdgeOptions): ServerOptions {
-  return {
-    'grpc.keepalive_time_ms': options.keepalive.timeMs,
-    'grpc.keepalive_timeout_ms': options.keepalive.timeoutMs,
-    'grpc.keepalive_permit_without_calls': 1,
-    'grpc.max_receive_message_length': limits.messageBytes,
-    'grpc.max_send_message_length': limits.messageBytes,
-    'grpc.max_concurrent_streams': STREAMS_PER_CONNECTION,
-    // Its counters cost every call something and nobody here reads them.
-    'grpc.enable_channelz': 0,
-  };
-}
 
 /**
  * grpc-js tells standard error of each header that breaks its rules, with what the client sent: a client could write
@@ -122,6 +107,7 @@ class RunningEdge implements Edge {
   readonly #health: HealthImplementation;
   readonly #server: Server;
   readonly #injector: ConnectionInjector;
+  readonly #security: Security;
   readonly #bound: Bound[] = [];
   #said: 'SERVING' | 'NOT_SERVING' | undefined;
   #draining: Promise<void> | undefined;
@@ -132,9 +118,15 @@ class RunningEdge implements Edge {
     this.#locks = options.locks;
     this.#connections = new Connections(this.#clock);
     const { probe } = options;
+    const security = options.security ?? new Security({ settings: { tlsClientAuth: 'none' }, probe });
+    this.#security = security;
+    security.attach(
+      (socket, certificate) => this.#take(socket, certificate),
+      () => this.#idleStreams.identifyAgain(security.authenticator),
+    );
+    const tracing = options.tracing ? openTelemetryTracing() : undefined;
     const context: AdminContext & WatchContext & StreamContext = {
-      locks: options.locks,
-      settings: options.settings,
+      visits: new Visits({ locks: options.locks, settings: options.settings, probe, clock: this.#clock }),
       probe,
       version: options.version,
       operations: options.operations ?? noOperations,
@@ -145,6 +137,7 @@ class RunningEdge implements Edge {
       watches: this.#watches,
       streams: this.#streams,
       connections: this.#connections,
+      tracing,
       onDefect(method, cause) {
         const stack = cause instanceof Error ? cause.stack : String(cause);
         probe.notice('error', 'a call failed on a defect', { method, cause: stack });
@@ -152,20 +145,16 @@ class RunningEdge implements Edge {
     };
     const watch = {
       clock: this.#clock,
-      tracing: options.tracing ? openTelemetryTracing() : undefined,
+      tracing,
+      authenticator: security.authenticator,
+      certificateOf: security.speaksTls
+        ? (peer: string) => this.#connections.of(peer)?.certificate
+        : undefined,
+      onUnknown: security.refused.bind(security),
       onCall: options.onCall?.bind(options) ?? (() => {}),
     };
     const interceptors = [watchCalls(watch, this.#idleStreams)];
-    this.#server = new Server({ ...serverOptions(options), interceptors });
-    // grpc-js has no options for them. If the field goes, test/fault/disconnects-many.test.ts says so.
-    const { commonServerOptions } = this.#server as unknown as {
-      commonServerOptions?: { settings?: object };
-    };
-    if (commonServerOptions !== undefined) {
-      const { settings } = commonServerOptions;
-      const bounded = { ...settings, maxHeaderListSize: HEADER_BYTES };
-      Object.assign(commonServerOptions, RESETS, { settings: bounded });
-    }
+    this.#server = boundedServer(options.keepalive, interceptors);
     setLogger(quietLogger(probe));
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
     const contract = loadContract();
@@ -195,7 +184,9 @@ class RunningEdge implements Edge {
     const open = options.listen ?? listen;
     try {
       for (const address of addresses) {
-        const bound = await open(address, (socket) => this.#take(socket));
+        const bound = await open(address, (socket) => {
+          this.#security.take(socket, address.startsWith('unix:'));
+        });
         this.#bound.push(bound);
         for (const server of bound.servers) {
           server.on('error', (error) =>
@@ -259,6 +250,7 @@ class RunningEdge implements Edge {
   /** Takes no more connections; resolves when the last one has ended. */
   #close(): Promise<unknown> {
     this.#closed ??= Promise.all(this.#bound.flatMap(({ servers }) => servers.map(closing)));
+    this.#security.destroyAll();
     return this.#closed;
   }
 
@@ -271,8 +263,8 @@ class RunningEdge implements Edge {
   }
 
   /** Our own sockets, because grpc-js names neither a taken address nor the sockets that outlive a drain. */
-  #take(socket: Socket): void {
-    this.#connections.take(socket);
+  #take(socket: Socket, certificate: ClientCertificate | undefined): void {
+    this.#connections.take(socket, certificate);
     this.#injector.injectConnection(socket);
   }
 }

@@ -10,10 +10,12 @@ import type { StreamContext } from './streams.ts';
 export function sessionHandler(context: StreamContext): Pick<LockServiceHandlers, 'Session'> {
   const serve: handleBidiStreamingCall<SessionRequest__Output, SessionResponse> = (call) => {
     try {
+      const visit = context.visits.of(call);
+      const refusal = context.draining() ? draining : (visit.pace(call) ?? visit.enterStream('session'));
       // `emit` because destroying a call would send no status.
-      if (context.draining()) call.emit('error', toStatus(draining));
+      if (refusal !== undefined) call.emit('error', toStatus(refusal));
       // The generated type does not know that our requests come unread (protos.ts).
-      else new Session(context, call as unknown as SessionCall).begin();
+      else new Session(context, call as unknown as SessionCall, visit).begin();
     } catch (cause) {
       context.onDefect(call.getPath(), cause);
       call.emit('error', toStatus(internal));

@@ -3,6 +3,7 @@ import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { limits } from '../domain/limits.ts';
 import { invalidField, type Refusal } from '../domain/refusals.ts';
 import type { StreamEnd } from '../locks/locks.ts';
+import type { Visit } from './access/visit.ts';
 import { malformed } from './calls.ts';
 import { Claims } from './claims.ts';
 import { Fields, within } from './fields.ts';
@@ -17,6 +18,7 @@ import { type Seq, SeqSet, seqOf, wireSeq } from './seq-set.ts';
 import { CHECK_TOKEN, HEARTBEAT, type PlainOp, RELEASE } from './session-ops.ts';
 import { internal, isRefusal, tooLarge, toStatus } from './status.ts';
 import type { Standing, StreamContext } from './streams.ts';
+import type { OperationSpans } from './tracing.ts';
 import { Unanswered } from './unanswered.ts';
 import { type Writer, Writes } from './writes.ts';
 
@@ -28,19 +30,22 @@ export class Session implements Standing, Living, Writer {
   readonly kind = 'session';
   readonly #context: StreamContext;
   readonly #call: SessionCall;
+  readonly #visit: Visit;
   readonly #lifeline: Lifeline;
   readonly #outbox: Outbox;
   readonly #claims: Claims;
   readonly #unanswered = new Unanswered();
   readonly #seqs = new SeqSet();
+  readonly #spans: OperationSpans | undefined;
   #graceMs = 0;
   #halfClosed = false;
   #paused = false;
   #closing = false;
 
-  constructor(context: StreamContext, call: SessionCall) {
+  constructor(context: StreamContext, call: SessionCall, visit: Visit) {
     this.#context = context;
     this.#call = call;
+    this.#visit = visit;
     const writes = new Writes<SessionResponse>(call, this);
     this.#outbox = new Outbox(writes, {
       onWritten: () => this.#onWritten(),
@@ -49,6 +54,7 @@ export class Session implements Standing, Living, Writer {
     this.#lifeline = new Lifeline(call, context, this);
     this.#claims = new Claims({
       context,
+      visit,
       lifeline: this.#lifeline,
       writes,
       outbox: this.#outbox,
@@ -57,6 +63,7 @@ export class Session implements Standing, Living, Writer {
       onUnheard: () => this.#settle(),
       onStalled: () => this.#stall(),
     });
+    this.#spans = context.tracing?.session(call.metadata);
     context.streams.add(this);
   }
 
@@ -66,6 +73,10 @@ export class Session implements Standing, Living, Writer {
 
   onEnded(how: StreamEnd): void {
     this.#over(how);
+  }
+
+  onDeleted(): void {
+    this.#visit.leaveStream();
   }
 
   begin(): void {
@@ -112,7 +123,7 @@ export class Session implements Standing, Living, Writer {
       return invalidField('ops', `must be at most ${limits.operationsPerMessage}, not ${ops.length}`);
     }
     const fields = new Fields();
-    const graceMs = fields.grace('grace', request.grace, this.#context.settings.maxTtlMs);
+    const graceMs = fields.grace('grace', request.grace, this.#visit.settings.maxTtlMs);
     if (fields.refusal !== undefined) return fields.refusal;
     const seqs: Seq[] = [];
     for (const { seq: text } of ops) {
@@ -129,13 +140,24 @@ export class Session implements Standing, Living, Writer {
   }
 
   #begin(seq: Seq, op: SessionOp__Output): void {
-    if (op.acquire) void this.#claims.acquire(seq, op.acquire);
-    else if (op.release) void this.#serve(seq, RELEASE, op.release);
-    else if (op.heartbeat) void this.#serve(seq, HEARTBEAT, op.heartbeat);
-    else if (op.check_token) void this.#serve(seq, CHECK_TOKEN, op.check_token);
-    else if (op.resume) void this.#claims.resume(seq, op.resume);
-    else if (op.cancel) this.#cancel(seq, seqOf(op.cancel.seq));
-    else this.#outbox.refuse(seq, invalidField('op', 'must be set'));
+    if (op.cancel) this.#cancel(seq, seqOf(op.cancel.seq));
+    else if (this.#spans === undefined) void this.#ask(seq, op);
+    else this.#spans.run(op.op ?? 'nothing', () => this.#ask(seq, op));
+  }
+
+  #ask(seq: Seq, op: SessionOp__Output): Promise<void> {
+    const over = this.#visit.pace(this.#call);
+    if (over !== undefined) {
+      this.#outbox.refuse(seq, refused(this.#context, op.op ?? 'session', over));
+      return Promise.resolve();
+    }
+    if (op.acquire) return this.#claims.acquire(seq, op.acquire);
+    if (op.release) return this.#serve(seq, RELEASE, op.release);
+    if (op.heartbeat) return this.#serve(seq, HEARTBEAT, op.heartbeat);
+    if (op.check_token) return this.#serve(seq, CHECK_TOKEN, op.check_token);
+    if (op.resume) return this.#claims.resume(seq, op.resume);
+    this.#outbox.refuse(seq, invalidField('op', 'must be set'));
+    return Promise.resolve();
   }
 
   async #serve<Request, Ask extends object, Answer extends object>(
@@ -143,7 +165,7 @@ export class Session implements Standing, Living, Writer {
     op: PlainOp<Request, Ask, Answer>,
     request: Request,
   ): Promise<void> {
-    const { locks, settings } = this.#context;
+    const { locks, settings } = this.#visit;
     try {
       const ask = op.decode(request, settings, this.#claims);
       if (isRefusal(ask)) {

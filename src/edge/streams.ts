@@ -2,6 +2,7 @@
 import type { Refusal } from '../domain/refusals.ts';
 import type { Connection } from './connections.ts';
 import type { CallContext } from './lock-calls.ts';
+import type { Tracing } from './tracing.ts';
 
 export type StreamKind = 'hold' | 'session';
 
@@ -11,6 +12,8 @@ export interface Standing {
   drain(remainingMs: number): void;
   /** The time is up: ends it with this status. */
   end(refusal: Refusal): void;
+  /** It stands no longer. Called once. */
+  onDeleted(): void;
 }
 
 export class Streams {
@@ -27,6 +30,7 @@ export class Streams {
   delete(stream: Standing): void {
     if (!this.#standing.delete(stream)) return;
     this.#counts[stream.kind] -= 1;
+    stream.onDeleted();
     if (this.#standing.size > 0) return;
     const waiting = this.#waiting;
     this.#waiting = [];
@@ -54,5 +58,7 @@ export class Streams {
 
 export interface StreamContext extends CallContext {
   readonly streams: Streams;
+  /** Present while tracing is on. */
+  readonly tracing?: Pick<Tracing, 'session'> | undefined;
   readonly connections: { of(peer: string): Connection | undefined };
 }

@@ -9,6 +9,8 @@ import {
   SpanKind,
   SpanStatusCode,
   type TextMapGetter,
+  TraceFlags,
+  type Tracer,
   trace,
 } from '@opentelemetry/api';
 
@@ -31,9 +33,18 @@ export interface CallSpan {
 export interface Tracing {
   /** Undefined when the span would not be recorded: nothing is to be paid for it then. */
   begin(facts: CallFacts): CallSpan | undefined;
+  /** Undefined unless the caller of the session has sampled it: a session is as many traces as its client makes of it. */
+  session(metadata: Metadata): OperationSpans | undefined;
+}
+
+/** The operations of one session, each a child of the span in which its client opened it. */
+export interface OperationSpans {
+  run(operation: string, act: () => Promise<void>): void;
 }
 
 const TRACER = 'holdfast.edge';
+const SESSION = 'holdfast.v1.LockService/Session';
+const SERVER = { kind: SpanKind.SERVER };
 
 /** The codes that are the server's own fault, by the RPC semantic conventions. */
 const FAULTS: ReadonlySet<status> = new Set([
@@ -74,6 +85,30 @@ class RecordedCall implements CallSpan {
   }
 }
 
+class SessionSpans implements OperationSpans {
+  readonly #tracer: Tracer;
+  readonly #parent: Context;
+
+  constructor(tracer: Tracer, parent: Context) {
+    this.#tracer = tracer;
+    this.#parent = parent;
+  }
+
+  run(operation: string, act: () => Promise<void>): void {
+    const options = {
+      kind: SpanKind.SERVER,
+      attributes: { 'rpc.system.name': 'grpc', 'rpc.method': SESSION },
+    };
+    const span = this.#tracer.startSpan(`${SESSION} ${operation}`, options, this.#parent);
+    if (!span.isRecording()) {
+      void act();
+      return;
+    }
+    const ended = (): void => span.end();
+    context.with(trace.setSpan(this.#parent, span), act).then(ended, ended);
+  }
+}
+
 /** `host:port` apart; the port is absent in the authority of a unix socket. */
 function serverAttributes(host: string): Record<string, string | number> {
   const parts = /^(?:\[([^\]]+)\]|([^:]*))(?::(\d+))?$/.exec(host);
@@ -90,14 +125,21 @@ export function openTelemetryTracing(): Tracing {
   return {
     begin({ method, metadata, host, peerAddress }) {
       const parent = propagation.extract(ROOT_CONTEXT, metadata, fromMetadata);
-      const attributes = {
+      const span = tracer.startSpan(method, SERVER, parent);
+      if (!span.isRecording()) return undefined;
+      // Only now: of a hundred calls one may be sampled.
+      span.setAttributes({
         'rpc.system.name': 'grpc',
         'rpc.method': method,
         ...serverAttributes(host),
         ...(peerAddress === undefined ? {} : { 'network.peer.address': peerAddress }),
-      };
-      const span = tracer.startSpan(method, { kind: SpanKind.SERVER, attributes }, parent);
-      return span.isRecording() ? new RecordedCall(span, parent) : undefined;
+      });
+      return new RecordedCall(span, parent);
+    },
+    session(metadata) {
+      const parent = propagation.extract(ROOT_CONTEXT, metadata, fromMetadata);
+      const flags = trace.getSpanContext(parent)?.traceFlags ?? TraceFlags.NONE;
+      return (flags & TraceFlags.SAMPLED) === 0 ? undefined : new SessionSpans(tracer, parent);
     },
   };
 }

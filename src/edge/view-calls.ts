@@ -8,23 +8,22 @@ import { type CallContext, refused } from './lock-calls.ts';
 import { isRefusal } from './status.ts';
 
 export function viewCalls(context: CallContext): Pick<LockServiceHandlers, 'Inspect' | 'List' | 'History'> {
-  const { locks } = context;
   return {
-    Inspect: unary(context, async (request) => {
+    Inspect: unary(context, async (request, { visit: { locks } }) => {
       const ask = decodeInspect(request);
       if (isRefusal(ask)) return refused(context, 'inspect', ask);
       const answer = await locks.inspect(ask.resource, ask.historyLimit);
       return isRefusal(answer) ? answer : encodeInspection(answer);
     }),
 
-    List: unary(context, async (request) => {
+    List: unary(context, async (request, { visit: { locks } }) => {
       const ask = decodeList(request);
       if (isRefusal(ask)) return refused(context, 'list', ask);
       const answer = await locks.list(ask);
       return isRefusal(answer) ? answer : encodePage(answer, ask.prefix, ask.owner);
     }),
 
-    History: unary(context, async (request) => {
+    History: unary(context, async (request, { visit: { locks } }) => {
       const ask = decodeHistory(request);
       if (isRefusal(ask)) return refused(context, 'history', ask);
       const answer = await locks.history(ask);

@@ -146,15 +146,23 @@ class Watching implements Watcher {
 
 async function begin(context: WatchContext, call: WatchCall): Promise<Refusal | undefined> {
   if (context.draining()) return draining;
+  const visit = context.visits.of(call);
+  const over = visit.pace(call);
+  if (over !== undefined) return over;
   if (call.request === MALFORMED) return malformed;
   const ask = decodeWatch(call.request);
   if (isRefusal(ask)) return ask;
+  const refusal = visit.mayWatch(ask) ?? visit.enterStream('watch');
+  if (refusal !== undefined) return refusal;
   const watching = new Watching(call);
   context.watches.add(watching);
-  watching.onStop(() => context.watches.delete(watching));
+  watching.onStop(() => {
+    context.watches.delete(watching);
+    visit.leaveStream();
+  });
   const deadline = call.getDeadline();
   watching.endAt(typeof deadline === 'number' ? deadline : deadline.getTime(), context.clock);
-  watching.onStop(await context.locks.watch(ask, watching));
+  watching.onStop(await visit.locks.watch(ask, watching));
   // Before the first event, so that the client knows from when on it will be told.
   if (!watching.over) call.sendMetadata(new Metadata());
   return undefined;

@@ -13,6 +13,7 @@ import { viewOf } from './card.ts';
 import type { Line } from './line.ts';
 import type { AcquireAsk, Busy, Caller } from './locks.ts';
 import { pick, type Standing } from './pick.ts';
+import { TracedAsk } from './traced.ts';
 import type { Call, WaitEnd, Waiter } from './waiter.ts';
 
 /** After so many split votes the nodes are asked one after the other: attempts then meet at the first node. */
@@ -47,6 +48,7 @@ class Acquisition {
   readonly #caller: Caller;
   readonly #attempts: Attempts;
   readonly #startedMs: number;
+  readonly #traced: TracedAsk | undefined;
   /** By leaseRef: what was asked for before there was a place. Its undo may still be on its way. */
   readonly #asked: string[] = [];
   #splits = 0;
@@ -59,7 +61,8 @@ class Acquisition {
     this.#ask = ask;
     this.#caller = caller;
     this.#startedMs = quorum.clock.monotonicMs();
-    this.#attempts = new Attempts(quorum, random, ask, caller);
+    this.#traced = TracedAsk.of(probe);
+    this.#attempts = new Attempts(quorum, random, ask, caller, this.#traced?.traceparent);
   }
 
   async try(): Promise<Ended> {
@@ -76,7 +79,7 @@ class Acquisition {
       const outcome = await this.#attempts.attempt({ resources, ordered });
       if (outcome.kind === 'granted') return this.#have(outcome.lease);
       if (outcome.kind === 'refused') return outcome.refusal;
-      if ('holders' in outcome) holders = outcome.holders;
+      if ('holders' in outcome) holders = this.#met(outcome);
       // Of several that would do, another one may still be free.
       if (outcome.kind === 'held' && this.#ask.any === 0) {
         return this.#busy(holders, { line: lineOf(outcome.answers) });
@@ -99,6 +102,7 @@ class Acquisition {
     const first = names === undefined ? undefined : await this.#asking(names);
     if (first?.kind === 'granted') return this.#have(first.lease);
     if (first?.kind === 'refused') return first.refusal;
+    if (first !== undefined && 'holders' in first) this.#met(first);
     if (this.#caller.gone()) return callerGone;
     const { clock } = this.#quorum;
     const agoMs = clock.monotonicMs() - this.#startedMs;
@@ -109,7 +113,10 @@ class Acquisition {
     const queued = caller.queued === undefined ? undefined : caller.queued.bind(caller);
     const waiter = this.#line.enter(place, agoMs, repeatable, queued);
     if ('kind' in waiter) return waiter;
+    const timeMs = clock.wallMicros() / 1000;
+    this.#probe.happened({ type: 'queued', timeMs, resources, owner, lease: undefined, reason: '' });
     for (const leaseRef of this.#asked) waiter.attempts.add(leaseRef);
+    waiter.traced = this.#traced;
     const timer =
       waitMs === Infinity
         ? undefined
@@ -121,6 +128,7 @@ class Acquisition {
       timer?.cancel();
       listening();
       this.#line.exit(waiter);
+      this.#traced?.link();
     }
   }
 
@@ -130,9 +138,12 @@ class Acquisition {
     let tried = 0;
     while (call.kind === 'turn') {
       const first = !waiter.joined;
+      const { freedMs } = waiter;
+      waiter.freedMs = undefined;
       const outcome = await this.#attempt(waiter, call.names);
+      if ('holders' in outcome) this.#met(outcome);
       tried = outcome.kind === 'again' ? tried + 1 : 0;
-      if (outcome.kind === 'granted') return this.#serve(waiter, outcome);
+      if (outcome.kind === 'granted') return this.#serve(waiter, outcome, freedMs);
       if (outcome.kind === 'crowded') return this.#giveUp(waiter, this.#line.crowded());
       // Whoever stands in line already outlasts a quorum that is lost for a while.
       if (outcome.kind === 'refused' && (first || outcome.refusal.reason !== 'NO_QUORUM')) {
@@ -184,12 +195,17 @@ class Acquisition {
   }
 
   #have(lease: Lease): Lease {
-    this.#probe.waited(0);
+    this.#probe.waited(0, lease.resources[0]!);
     return lease;
   }
 
-  #serve(waiter: Waiter, { lease, ballot }: Extract<Outcome, { kind: 'granted' }>): Lease {
-    this.#probe.waited(waiter.waited ? this.#quorum.clock.monotonicMs() - this.#startedMs : 0);
+  /** `freedMs`: when somebody let go here, if that is what this attempt came of. */
+  #serve(waiter: Waiter, granted: Extract<Outcome, { kind: 'granted' }>, freedMs = waiter.freedMs): Lease {
+    const { lease, ballot } = granted;
+    const [resource = ''] = lease.resources;
+    const nowMs = this.#quorum.clock.monotonicMs();
+    this.#probe.waited(waiter.waited ? nowMs - this.#startedMs : 0, resource);
+    if (waiter.waited) this.#probe.handedOver(resource, freedMs === undefined ? undefined : nowMs - freedMs);
     waiter.serve();
     // Places that this grant has not taken: other resources that would have done, and nodes that did not vote for it.
     const others = lease.resources.length < waiter.place.resources.length || lease.replayed;
@@ -200,6 +216,11 @@ class Acquisition {
       });
     });
     return lease;
+  }
+
+  #met({ holders }: { readonly holders: readonly NodeHolder[] }): readonly NodeHolder[] {
+    this.#traced?.meet(holders);
+    return holders;
   }
 
   #giveUp(waiter: Waiter, refusal: Refusal): Refusal {
@@ -262,6 +283,7 @@ class Acquisition {
     holders: readonly NodeHolder[],
     { line, waitElapsed = false }: { line?: Standing | undefined; waitElapsed?: boolean } = {},
   ): Busy {
+    this.#traced?.link();
     const nowMs = this.#quorum.clock.wallMicros() / 1000;
     return {
       kind: 'busy',

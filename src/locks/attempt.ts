@@ -63,14 +63,17 @@ export class Attempts {
   readonly #caller: Caller;
   readonly #secret: string;
   readonly #marker: Marker | undefined;
+  readonly #traceparent: string | undefined;
   #seen: Token = NO_TOKEN;
   readonly #proposed: Token[] = [];
 
-  constructor(quorum: Quorum, random: Random, ask: AcquireAsk, caller: Caller) {
+  /** `traceparent`: of the call, if it is sampled; whoever is made to wait by the lease finds it on the nodes. */
+  constructor(quorum: Quorum, random: Random, ask: AcquireAsk, caller: Caller, traceparent?: string) {
     this.#quorum = quorum;
     this.#ask = ask;
     this.#caller = caller;
-    this.#secret = newSecret(random);
+    this.#traceparent = traceparent;
+    this.#secret = newSecret(random, caller.seal);
     this.#marker = ask.requestId === '' ? undefined : markerOf(ask, caller.principal);
   }
 
@@ -110,7 +113,10 @@ export class Attempts {
       resources,
       ttlMs,
       owner,
-      card: writeCard(this.#ask, resources, watch.startedWallMs, token),
+      card: writeCard(this.#ask, resources, watch.startedWallMs, token, {
+        traceparent: this.#traceparent,
+        principal: this.#caller.principal,
+      }),
       seen: this.#seen,
     } as const;
     if (this.#marker === undefined && place === undefined && mode === 'exclusive')

@@ -12,6 +12,14 @@ interface Card {
   readonly labels: Readonly<Record<string, string>>;
   readonly priority: number;
   readonly traceparent: string;
+  readonly principal: string;
+}
+
+/** Who holds it, and in which span it was granted, where that is known. */
+export interface CardSource {
+  readonly traceparent?: string | undefined;
+  /** Empty where callers are not authenticated. */
+  readonly principal?: string;
 }
 
 /** A card as it is stored. Nodes read the `resources` of it, nothing else. */
@@ -25,6 +33,8 @@ interface Written {
   readonly p?: number;
   /** Absent: not sampled. */
   readonly tp?: string;
+  /** The identity; absent: callers are not authenticated. */
+  readonly i?: string;
 }
 
 /**
@@ -36,8 +46,10 @@ export function writeCard(
   resources: readonly string[],
   acquireTimeMs: number,
   token: Token,
+  { traceparent, principal = '' }: CardSource = {},
 ): string {
-  const plain = resources.length === 1 && mode === 'exclusive' && priority === 0 && isEmpty(labels);
+  const usual = mode === 'exclusive' && priority === 0 && traceparent === undefined && principal === '';
+  const plain = usual && resources.length === 1 && isEmpty(labels);
   if (plain && tellsTime(token, acquireTimeMs)) {
     return `{"t":${ttlMs}}`;
   }
@@ -48,6 +60,8 @@ export function writeCard(
     ...(mode === 'exclusive' ? {} : { mode }),
     ...(isEmpty(labels) ? {} : { labels }),
     ...(priority === 0 ? {} : { p: priority }),
+    ...(traceparent === undefined ? {} : { tp: traceparent }),
+    ...(principal === '' ? {} : { i: principal }),
   };
   return JSON.stringify(written);
 }
@@ -71,7 +85,21 @@ export function readCard({ card, resource, token }: NodeHolder): Card {
     labels: written.labels ?? {},
     priority: written.p ?? 0,
     traceparent: written.tp ?? '',
+    principal: written.i ?? '',
   };
+}
+
+/** The spans in which these leases were granted, where they were sampled. */
+export function grantsOf(holders: readonly NodeHolder[]): string[] {
+  return holders.flatMap((holder) => {
+    try {
+      const { traceparent } = readCard(holder);
+      return traceparent === '' ? [] : [traceparent];
+    } catch {
+      // Others may have written to the node's keys, and a trace is no reason to fail a wait.
+      return [];
+    }
+  });
 }
 
 /** What others may see of a holder; `nowMs` is our wall clock, by which its end is told. */
@@ -88,6 +116,7 @@ export function viewOf(holder: NodeHolder, nowMs: number): HolderView {
     labels: card.labels,
     progress: holder.progress,
     traceparent: card.traceparent,
+    ...(card.principal === '' ? {} : { principal: card.principal }),
   };
 }
 

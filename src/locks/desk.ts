@@ -8,11 +8,12 @@ import type { Random } from '../std/random.ts';
 import { acquire } from './acquire.ts';
 import { askerFor } from './asker.ts';
 import { callerGone } from './attempt.ts';
+import { Chronicle, UNHEARD } from './chronicle.ts';
 import { heartbeat } from './heartbeat.ts';
 import { Holds } from './holds.ts';
 import { checkToken, history, inspect, list } from './inspect.ts';
 import { Line, type LineSettings } from './line.ts';
-import type { HeartbeatAsk, Locks, ReleaseAsk, Renewed } from './locks.ts';
+import type { AcquireAsk, Caller, HeartbeatAsk, Locks, ReleaseAsk, Renewed } from './locks.ts';
 import { forceRelease, giveBack, release } from './release.ts';
 import { Watches } from './watch.ts';
 
@@ -29,64 +30,36 @@ const YIELD_AFTER_MS = 5000;
 
 type Answered = { readonly kind: string } | Refusal;
 
-export function makeLocks({
-  quorum,
-  random,
-  probe,
-  waiting,
-  yieldAfterMs = YIELD_AFTER_MS,
-}: DeskOptions): Locks {
+/** What all questions share. */
+interface Desk {
+  readonly quorum: Quorum;
+  readonly random: Random;
+  readonly probe: Probe;
+  readonly line: Line;
+  readonly holds: Holds;
+  readonly chronicle: Chronicle;
+  readonly yieldAfterMs: number;
+}
+
+export function makeLocks(options: DeskOptions): Locks {
+  const { quorum, random, probe, waiting, yieldAfterMs = YIELD_AFTER_MS } = options;
   const line = new Line(quorum, waiting, probe);
-  const holds = new Holds({ quorum, random, probe, line, yieldAfterMs });
-  const watches = new Watches(quorum);
-  const counter = { quorum, random, line, probe };
-
-  async function told<A extends Answered>(name: string, outcomeOf: (answer: A) => Outcome, act: Promise<A>) {
-    const startedMs = quorum.clock.monotonicMs();
-    const answer = await act;
-    const tookMs = quorum.clock.monotonicMs() - startedMs;
-    if (answer === callerGone) {
-      // No defect, although nobody is left to be told anything better.
-      probe.operation(name, 'gone', tookMs);
-    } else if (answer.kind === 'refusal') {
-      const { reason, metadata } = answer as Refusal;
-      probe.operation(name, 'refused', tookMs, reason);
-      // A lease that no node has ever known, or one that somebody else freed: the caller acts on what is not its own.
-      if (reason === 'LEASE_LOST' && metadata.why === 'unknown') probe.ownershipViolation(name);
-    } else {
-      probe.operation(name, outcomeOf(answer), tookMs);
-    }
-    return answer;
-  }
-
-  const taken = ({ kind }: { readonly kind: string }): Outcome => (kind === 'lease' ? 'granted' : 'busy');
-
-  return {
-    acquire: (ask, caller) => told('acquire', taken, acquire(counter, ask, caller)),
-    async hold(ask, caller, news) {
-      const answer = await told('acquire', taken, acquire(counter, ask, caller));
-      return answer.kind === 'lease' ? holds.take(answer, caller, news) : answer;
-    },
-    resume: (lease, news) => told('resume', () => 'renewed', holds.resume(lease, news)),
-    heartbeat: (ask) => told('heartbeat', () => 'renewed', renew(quorum, ask, yieldAfterMs)),
-    async release(ask) {
-      const tell = holds.letGo(ask.lease.value);
-      const answer = await told(
-        'release',
-        (ended) => ('released' in ended && ended.released ? 'released' : 'gone'),
-        handOver(quorum, line, ask),
-      );
-      tell?.();
-      if (answer.kind === 'released' && !answer.released) probe.ownershipViolation('release');
+  const chronicle = new Chronicle(quorum, probe);
+  const shared = { quorum, random, probe, line, chronicle, yieldAfterMs };
+  const holds = new Holds({
+    ...shared,
+    async release(ask, owner, binding) {
+      const answer = await handOver(shared, ask, binding);
+      if (answer.kind === 'released' && answer.released) chronicle.released(ask.lease, owner, ask.reason);
       return answer;
     },
-    giveBack: (lease) => takenBack(quorum, probe, lease),
-    inspect: (resource, historyLimit) =>
-      told('inspect', () => 'read', inspect(quorum, resource, historyLimit)),
-    history: (ask) => told('history', () => 'read', history(quorum, ask)),
-    list: (ask) => told('list', () => 'read', list(quorum, ask)),
-    checkToken: (resource, token) => told('check_token', () => 'read', checkToken(quorum, resource, token)),
-    forceRelease: (ask) => told('force_release', () => 'forced', forceRelease(quorum, ask)),
+  });
+  const desk = { ...shared, holds };
+  const watches = new Watches(quorum);
+  return {
+    ...takes(desk),
+    ...frees(desk),
+    ...looks(desk),
     watch: (ask, watcher) => watches.watch(ask, watcher),
     drain: () => line.drain(),
     settled: () => holds.settled(),
@@ -96,18 +69,122 @@ export function makeLocks({
   };
 }
 
-async function takenBack(quorum: Quorum, probe: Probe, lease: LeaseName): Promise<boolean> {
+/** Announces how it ended. */
+async function told<A extends Answered>(
+  { quorum, probe }: Desk,
+  name: string,
+  outcomeOf: (answer: A) => Outcome,
+  act: Promise<A>,
+): Promise<A> {
   const startedMs = quorum.clock.monotonicMs();
-  const released = await giveBack(quorum, lease);
-  probe.operation('give_back', released ? 'released' : 'gone', quorum.clock.monotonicMs() - startedMs);
-  return released;
+  const answer = await act;
+  const tookMs = quorum.clock.monotonicMs() - startedMs;
+  if (answer === callerGone) {
+    // No defect, although nobody is left to be told anything better.
+    probe.operation(name, 'gone', tookMs);
+  } else if (answer.kind === 'refusal') {
+    const { reason, metadata } = answer as Refusal;
+    probe.operation(name, 'refused', tookMs, reason);
+    // A lease that no node has ever known, or one that somebody else freed: the caller acts on what is not its own.
+    if (reason === 'LEASE_LOST' && metadata.why === 'unknown') probe.ownershipViolation(name);
+  } else {
+    probe.operation(name, outcomeOf(answer), tookMs);
+  }
+  return answer;
 }
 
-/** The release and the hold of whoever is next leave in one script: both are asked for in this tick. */
-function handOver(quorum: Quorum, line: Line, ask: ReleaseAsk): ReturnType<typeof release> {
-  const released = release(quorum, ask);
-  line.handOver(ask.lease.resources, ask.lease.token);
-  return released;
+const taken = ({ kind }: { readonly kind: string }): Outcome => (kind === 'lease' ? 'granted' : 'busy');
+
+function takes(desk: Desk): Pick<Locks, 'acquire' | 'hold' | 'resume' | 'heartbeat'> {
+  const { quorum, chronicle, holds, yieldAfterMs } = desk;
+  async function granting(ask: AcquireAsk, caller: Caller) {
+    const answer = await told(desk, 'acquire', taken, acquire(desk, ask, caller));
+    if (answer.kind === 'lease') chronicle.granted(answer);
+    return answer;
+  }
+  async function keeping<A extends Answered>(name: string, lease: LeaseName, act: Promise<A | Refusal>) {
+    const answer = await told(desk, name, () => 'renewed', act);
+    if (answer.kind !== 'refusal') return answer;
+    const { reason, metadata } = answer as Refusal;
+    const { why } = metadata;
+    if (reason === 'LEASE_LOST' && (why === 'expired' || why === 'forced')) chronicle.lost(lease, '', why);
+    return answer;
+  }
+  return {
+    acquire: granting,
+    async hold(ask, caller, news) {
+      const answer = await granting(ask, caller);
+      return answer.kind === 'lease' ? holds.take(answer, caller, news) : answer;
+    },
+    resume: (lease, news) => keeping('resume', lease, holds.resume(lease, news)),
+    heartbeat: (ask) => keeping('heartbeat', ask.lease, renew(quorum, ask, yieldAfterMs)),
+  };
+}
+
+function frees(desk: Desk): Pick<Locks, 'release' | 'giveBack' | 'forceRelease'> {
+  const { quorum, probe, chronicle, holds } = desk;
+  return {
+    async release(ask) {
+      const kept = holds.letGo(ask.lease.value);
+      const answer = await told(
+        desk,
+        'release',
+        (ended) => ('released' in ended && ended.released ? 'released' : 'gone'),
+        handOver(desk, ask),
+      );
+      kept?.tell();
+      if (answer.kind !== 'released') return answer;
+      if (answer.released) chronicle.released(ask.lease, kept?.owner ?? '', ask.reason);
+      else probe.ownershipViolation('release');
+      return answer;
+    },
+    async giveBack(lease) {
+      const startedMs = quorum.clock.monotonicMs();
+      const released = await giveBack(quorum, lease);
+      probe.operation('give_back', released ? 'released' : 'gone', quorum.clock.monotonicMs() - startedMs);
+      if (released) chronicle.released(lease, '', UNHEARD);
+      return released;
+    },
+    async forceRelease(ask) {
+      const answer = await told(desk, 'force_release', () => 'forced', forceRelease(quorum, ask));
+      if (answer.kind === 'forced') chronicle.forced(answer.freed, ask.reason);
+      return answer;
+    },
+  };
+}
+
+function looks(desk: Desk): Pick<Locks, 'inspect' | 'history' | 'list' | 'checkToken'> {
+  const { quorum, probe } = desk;
+  const read = (): Outcome => 'read';
+  return {
+    inspect: (resource, historyLimit) => told(desk, 'inspect', read, inspect(quorum, resource, historyLimit)),
+    history: (ask) => told(desk, 'history', read, history(quorum, ask)),
+    list: (ask) => told(desk, 'list', read, list(quorum, ask)),
+    async checkToken(resource, token) {
+      const answer = await told(desk, 'check_token', read, checkToken(quorum, resource, token));
+      if (answer.kind === 'check' && !answer.current) probe.staleToken('check_token');
+      return answer;
+    },
+  };
+}
+
+/**
+ * The release and the hold of whoever is next leave in one script: both are asked for in this tick. Where the grant was
+ * traced, the release is linked to it.
+ */
+function handOver(
+  { quorum, line, probe: { traces }, chronicle }: Omit<Desk, 'holds'>,
+  ask: ReleaseAsk,
+  binding?: number,
+): ReturnType<typeof release> {
+  const { resources, token, value } = ask.lease;
+  const grant = chronicle.traced.take(value);
+  const act = (): ReturnType<typeof release> => {
+    const released = release(quorum, ask, binding);
+    line.handOver(resources, token, grant);
+    return released;
+  };
+  return grant === undefined || traces === undefined ? act() : traces.release(grant, act);
 }
 
 async function renew(quorum: Quorum, ask: HeartbeatAsk, yieldAfterMs: number): Promise<Renewed | Refusal> {

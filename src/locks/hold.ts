@@ -25,16 +25,15 @@
  */
 import { formatLeaseId, type Lease, type LeaseName, splitValue } from '../domain/lease.ts';
 import { type LostWhy, type Refusal, refuse } from '../domain/refusals.ts';
-import type { Token } from '../domain/token.ts';
 import type { Quorum } from '../quorum/quorum.ts';
 import { assert } from '../std/assert.ts';
 import type { Timer } from '../std/clock.ts';
 import type { Random } from '../std/random.ts';
 import { askerFor } from './asker.ts';
 import { type Extension, heartbeat, type Renewal } from './heartbeat.ts';
-import type { Kept, KeptNews, Loss, StreamEnd } from './locks.ts';
+import type { Kept, KeptNews, Loss, ReleaseAsk, StreamEnd } from './locks.ts';
 import type { Pace } from './pace.ts';
-import { release } from './release.ts';
+import type { Released } from './release.ts';
 import type { Due, Rota, Slot } from './rota.ts';
 
 /** What all holds of a replica share. */
@@ -45,8 +44,9 @@ export interface Keeping {
   readonly pace: Pace;
   readonly yieldAfterMs: number;
   onDefect(cause: unknown): void;
-  /** In the tick of the release: whoever is next here asks along with it. */
-  handOver(resources: readonly string[], token: Token): void;
+  /** Of a lease that it has; `binding` as in release.ts. */
+  release(ask: ReleaseAsk, owner: string, binding: number): Promise<Released | Refusal>;
+  onLost(name: LeaseName, owner: string, why: LostWhy): void;
   onOver(hold: Hold): void;
 }
 
@@ -84,12 +84,12 @@ export class Hold implements Kept, Due {
   readonly #keeping: Keeping;
   readonly #binding: number;
   readonly #news: KeptNews;
-  /** Of the lease only what no renewal's answer tells: there may be many thousands. */
+  /** Of the lease only what no renewal's answer tells, or its end is told with: there may be many thousands. */
+  readonly owner: string;
   readonly #resources: readonly string[];
   readonly #ttlMs: number;
   readonly #acquireTimeMs: number;
   readonly #replayed: boolean;
-  readonly #keptMs: number;
   /**
    * What lies between the expiry times that its stream is told and our monotonic clock. Taken as if what was promised
    * first had been promised only now: so the first time is early by the length of a vote, and never late, though the
@@ -111,25 +111,22 @@ export class Hold implements Kept, Due {
     this.value = value;
     // Copies: a piece of a text keeps all of it, and what a request was read into has room for more names.
     this.leaseRef = Buffer.from(lease.leaseRef, 'latin1').toString('latin1');
+    this.owner = lease.owner;
     this.#resources = [...lease.resources];
     this.#ttlMs = lease.ttlMs;
     this.#acquireTimeMs = lease.acquireTimeMs;
     this.#replayed = lease.replayed;
     this.#binding = binding;
     this.#news = news;
-    this.#keptMs = clock.monotonicMs();
-    this.#epochMs = lease.expireTimeMs - promisedMs - this.#keptMs;
-    this.#untilMs = this.#keptMs + Math.min(promisedMs, lease.expireTimeMs - clock.wallMicros() / 1000);
+    const keptMs = clock.monotonicMs();
+    this.#epochMs = lease.expireTimeMs - promisedMs - keptMs;
+    this.#untilMs = keptMs + Math.min(promisedMs, lease.expireTimeMs - clock.wallMicros() / 1000);
     this.#rest();
   }
 
   get name(): LeaseName {
     const { value, leaseRef } = this;
     return { ...splitValue(value), ttlMs: this.#ttlMs, resources: this.#resources, value, leaseRef };
-  }
-
-  get heldMs(): number {
-    return this.#keeping.quorum.clock.monotonicMs() - this.#keptMs;
   }
 
   get #leftMs(): number {
@@ -259,18 +256,15 @@ export class Hold implements Kept, Due {
   }
 
   #release(reason: string): void {
-    const { quorum, pace, handOver } = this.#keeping;
-    const lease = this.name;
-    pace.run(() => {
-      const released = release(quorum, { lease, reason }, this.#binding);
-      handOver(lease.resources, lease.token);
-      return released;
-    });
+    const { pace, release } = this.#keeping;
+    const { name: lease, owner } = this;
+    pace.run(() => release({ lease, reason }, owner, this.#binding));
   }
 
   #lose(reason: LostWhy, detail: string, more: Pick<Loss, 'takenOver'> = {}): void {
     const told = this.#tells;
     if (this.#state !== 'over') this.#become('over');
+    if (more.takenOver !== true) this.#keeping.onLost(this.name, this.owner, reason);
     if (told) this.#tell(reason, detail, more);
   }
 

@@ -1,5 +1,12 @@
 /** The leases that streams keep at this replica: taken, taken over from another stream, and found again by their value. */
-import { formatLeaseId, type Lease, type LeaseName, leaseNameOf, leaseValueIn } from '../domain/lease.ts';
+import {
+  formatLeaseId,
+  type Lease,
+  type LeaseName,
+  leaseNameOf,
+  leaseValueIn,
+  sealOf,
+} from '../domain/lease.ts';
 import { limits } from '../domain/limits.ts';
 import type { Probe } from '../domain/probe.ts';
 import { noQuorum, type Refusal } from '../domain/refusals.ts';
@@ -8,9 +15,9 @@ import { leftMs } from '../quorum/validity.ts';
 import { pause } from '../std/clock.ts';
 import type { Random } from '../std/random.ts';
 import { callerGone } from './attempt.ts';
+import { type Chronicle, UNHEARD } from './chronicle.ts';
 import { heartbeat } from './heartbeat.ts';
 import { Hold, type Keeping } from './hold.ts';
-import type { Line } from './line.ts';
 import type { Caller, Granted, KeptNews } from './locks.ts';
 import { defectNotice, Pace } from './pace.ts';
 import { giveBack } from './release.ts';
@@ -26,21 +33,31 @@ export interface HoldsOptions {
   readonly quorum: Quorum;
   readonly random: Random;
   readonly probe: Probe;
-  readonly line: Line;
+  readonly chronicle: Chronicle;
+  readonly release: Keeping['release'];
   /** How long somebody of higher priority waits before the holder is asked to yield. */
   readonly yieldAfterMs: number;
+}
+
+interface ToKeep {
+  readonly lease: Lease;
+  /** Of whom it was granted to. */
+  readonly seal: string;
+  readonly promisedMs: number;
 }
 
 export class Holds {
   readonly #keeping: Keeping;
   readonly #random: Random;
   readonly #probe: Probe;
+  readonly #chronicle: Chronicle;
   /** By lease value: the newest stream that keeps it. */
   readonly #held = new Map<string, Hold>();
 
-  constructor({ quorum, random, probe, line, yieldAfterMs }: HoldsOptions) {
+  constructor({ quorum, random, probe, chronicle, release, yieldAfterMs }: HoldsOptions) {
     this.#random = random;
     this.#probe = probe;
+    this.#chronicle = chronicle;
     const onDefect = defectNotice(probe, 'a kept lease met a defect');
     this.#keeping = {
       quorum,
@@ -49,7 +66,8 @@ export class Holds {
       pace: new Pace(AT_ONCE, onDefect),
       onDefect,
       yieldAfterMs,
-      handOver: (resources, token) => line.handOver(resources, token),
+      release,
+      onLost: (name, owner, why) => chronicle.lost(name, owner, why),
       onOver: (hold) => this.#forget(hold),
     };
     quorum.wakeups.onForced = (leaseRef) => this.#forced(leaseRef);
@@ -66,10 +84,13 @@ export class Holds {
 
   /** Keeps what an Acquire was granted; what nobody heard of is given back. */
   async take(lease: Lease, caller: Caller, news: KeptNews): Promise<Granted | Refusal> {
-    if (!lease.replayed && !caller.gone()) return this.#keep(lease, leftMs(lease.ttlMs, 0), 0, news);
-    const name = leaseNameOf(lease);
+    const { seal = '' } = caller;
+    if (!lease.replayed && !caller.gone()) {
+      return this.#keep({ lease, seal, promisedMs: leftMs(lease.ttlMs, 0) }, 0, news);
+    }
+    const name = leaseNameOf(lease, seal);
     if (lease.replayed) return this.resume(name, news, true);
-    await giveBack(this.#keeping.quorum, name);
+    if (await giveBack(this.#keeping.quorum, name)) this.#chronicle.released(name, lease.owner, UNHEARD);
     return callerGone;
   }
 
@@ -86,7 +107,10 @@ export class Holds {
       const answer = await heartbeat(quorum, { lease: name, progress: '', binding, binds: true }, leaseId);
       if (answer.kind === 'refusal') return answer;
       if (answer.kind === 'extension') {
-        return this.#keep({ ...answer.lease, replayed }, answer.promisedMs, binding, news);
+        // Copied: a piece of a node's answer would keep all of it.
+        const owner = Buffer.from(answer.lease.owner).toString();
+        const lease = { ...answer.lease, owner, replayed };
+        return this.#keep({ lease, seal: sealOf(name), promisedMs: answer.promisedMs }, binding, news);
       }
       binding = this.#above(answer.binding);
       // The first time it only learns which binding the lease has.
@@ -100,13 +124,14 @@ export class Holds {
     return binding + 1 + Math.floor(this.#random.fraction() * BINDING_GAP);
   }
 
-  /** Whoever knows the lease releases it through this replica: from now on nobody renews it. The result tells its stream. */
-  letGo(value: string): (() => void) | undefined {
-    return this.#held.get(value)?.letGo();
+  /** Whoever knows the lease releases it through this replica: from now on nobody renews it. `tell` tells its stream. */
+  letGo(value: string): { readonly owner: string; tell(): void } | undefined {
+    const hold = this.#held.get(value);
+    return hold === undefined ? undefined : { owner: hold.owner, tell: hold.letGo() };
   }
 
-  #keep(lease: Lease, promisedMs: number, binding: number, news: KeptNews): Granted {
-    const value = leaseValueIn(lease.leaseId);
+  #keep({ lease, seal, promisedMs }: ToKeep, binding: number, news: KeptNews): Granted {
+    const value = leaseValueIn(lease.leaseId, seal);
     this.#held.get(value)?.supersede();
     const hold = new Hold(this.#keeping, { lease, value, promisedMs }, binding, news);
     this.#held.set(value, hold);
@@ -117,7 +142,6 @@ export class Holds {
   #forget(hold: Hold): void {
     if (this.#held.get(hold.value) === hold) this.#held.delete(hold.value);
     this.#probe.kept(this.#held.size);
-    this.#probe.held(hold.heldMs);
   }
 
   /** Rare, so a walk through all of them is cheaper than a second map. */

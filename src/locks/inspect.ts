@@ -1,6 +1,6 @@
 /** Inspect, List and CheckToken: reads of every node, added up as a majority sees it. */
 import { limits } from '../domain/limits.ts';
-import { noQuorum, type Refusal, refuse } from '../domain/refusals.ts';
+import { invalidField, noQuorum, type Refusal, refuse } from '../domain/refusals.ts';
 import { NO_TOKEN, type Token } from '../domain/token.ts';
 import type { Answer, NodeView } from '../nodes/node.ts';
 import { answeredCount } from '../quorum/ballot.ts';
@@ -16,6 +16,7 @@ import type {
   LockSummary,
   NodeOpinion,
   TokenCheck,
+  Unknown,
 } from './locks.ts';
 import {
   historyOf,
@@ -38,7 +39,7 @@ export async function lookAt(
   history: number,
   line = 0,
 ): Promise<
-  { readonly kind: 'looks'; readonly answers: readonly Answer[]; readonly looks: Look[] } | Refusal
+  { readonly kind: 'looks'; readonly answers: readonly Answer[]; readonly looks: Look[] } | Unknown | Refusal
 > {
   const answers = await quorum.votes.all({ kind: 'look', resource, history, line });
   const answered = answeredCount(answers);
@@ -46,7 +47,10 @@ export async function lookAt(
   const looks = looksOf(answers);
   // Not even a fence: no vote for it was ever counted or undone here.
   if (looks.every((look) => look === null || look === undefined)) {
-    return refuse('UNKNOWN_RESOURCE', `no node has ever seen ${resource}`, { metadata: { resource } });
+    const refusal = refuse('UNKNOWN_RESOURCE', `no node has ever seen ${resource}`, {
+      metadata: { resource },
+    });
+    return { ...refusal, nodes: opinionsOf(quorum, answers) };
   }
   return { kind: 'looks', answers, looks };
 }
@@ -55,7 +59,7 @@ export async function inspect(
   quorum: Quorum,
   resource: string,
   historyLimit: number,
-): Promise<Inspection | Refusal> {
+): Promise<Inspection | Unknown | Refusal> {
   // Always the whole ring: the last granted token is read from it even when no history was asked for.
   const seen = await lookAt(quorum, resource, limits.historyPerResource, limits.waitersShown);
   if (seen.kind === 'refusal') return seen;
@@ -69,7 +73,7 @@ export async function inspect(
     waiters,
     lastToken: lastTokenOf(seen.looks, quorum.majority),
     source: standing.holders.length > 0 || waiters.length > 0 ? 'live' : 'history',
-    nodes: seen.answers.map((answer, index) => opinionOf(quorum.nodeIds[index]!, answer)),
+    nodes: opinionsOf(quorum, seen.answers),
     history: historyLimit === 0 ? [] : historyOf(resource, seen.looks, quorum.majority, historyLimit),
   };
 }
@@ -77,6 +81,7 @@ export async function inspect(
 /** As far as the nodes remember it; who keeps more of the past wraps this. */
 export async function history(quorum: Quorum, ask: HistoryAsk): Promise<HistoryPage | Refusal> {
   if (ask.resource === '') return refuse('NOT_SERVED', 'what an owner did is known to an archive only');
+  if (ask.after !== '') return invalidField('page_token', 'is of an archive, and there is none');
   const { resource, pageSize } = ask;
   const seen = await lookAt(quorum, resource, limits.historyPerResource);
   if (seen.kind === 'refusal') return seen;
@@ -87,6 +92,10 @@ export async function history(quorum: Quorum, ask: HistoryAsk): Promise<HistoryP
 function holderViews(quorum: Quorum, standing: Standing): HolderView[] {
   const nowMs = quorum.clock.wallMicros() / 1000;
   return standing.holders.map((holder) => viewOf(holder, nowMs));
+}
+
+function opinionsOf(quorum: Quorum, answers: readonly Answer[]): NodeOpinion[] {
+  return answers.map((answer, index) => opinionOf(quorum.nodeIds[index]!, answer));
 }
 
 function opinionOf(node: string, answer: Answer): NodeOpinion {

@@ -213,14 +213,17 @@ export class Line {
   /**
    * Somebody lets go of `resources` through this replica, at this very moment: whoever is next here asks along with
    * it. `token` is what a caller brought, and nobody knows yet whether it was ever granted: one from the future would
-   * make the next proposals unacceptable.
+   * make the next proposals unacceptable. `grant`: the span in which that lease was granted, if it was traced.
    */
-  handOver(resources: readonly string[], token: Token): void {
+  handOver(resources: readonly string[], token: Token, grant?: string): void {
     if (this.#places.count === 0) return;
+    const freedMs = this.#quorum.clock.monotonicMs();
     const plausible = Number(token) <= this.#quorum.tickets.nowMicros() + tokenLeadMicros;
     for (const resource of resources) {
       for (const waiter of this.#places.leading(resource, limits.sharedAtOnce)) {
         if (plausible) waiter.pass(token);
+        if (grant !== undefined) waiter.traced?.meetGrant(grant);
+        waiter.freedMs = freedMs;
         waiter.markAll(resource);
         this.#callIfReady(waiter);
       }

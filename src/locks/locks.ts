@@ -7,6 +7,8 @@ import type { Token } from '../domain/token.ts';
 export interface Caller {
   /** The authenticated identity; empty while there is no authentication. */
   readonly principal: string;
+  /** Stands for it in the secrets of its leases (lease.ts); absent as the principal is empty. */
+  readonly seal?: string;
   /** True once the call was cancelled or its deadline passed: a grant must then be given back. */
   gone(): boolean;
   /** Calls `act` once when the caller goes; the result takes that back. Only those who wait ask for it. */
@@ -64,6 +66,8 @@ export interface HolderView {
   readonly progress: string;
   /** W3C; empty unless the Acquire was sampled. */
   readonly traceparent: string;
+  /** The identity that holds it, where it is authenticated. For this service alone: it is told to nobody. */
+  readonly principal?: string;
 }
 
 /** Somebody of higher priority has waited for a while for what a lease holds. */
@@ -183,6 +187,11 @@ export interface Inspection {
   readonly history: readonly LockEvent[];
 }
 
+/** No node that answered knows the name; what each of them said. */
+export interface Unknown extends Refusal {
+  readonly nodes: readonly NodeOpinion[];
+}
+
 export interface LockSummary {
   readonly resource: string;
   readonly state: LockState;
@@ -273,7 +282,7 @@ export interface Locks {
    * request may lock; and not at all where a repeat has met the lease since. True: a node let go of it.
    */
   giveBack(lease: LeaseName): Promise<boolean>;
-  inspect(resource: string, historyLimit: number): Promise<Inspection | Refusal>;
+  inspect(resource: string, historyLimit: number): Promise<Inspection | Unknown | Refusal>;
   list(ask: ListAsk): Promise<ListPage | Refusal>;
   history(ask: HistoryAsk): Promise<HistoryPage | Refusal>;
   checkToken(resource: string, token: Token): Promise<TokenCheck | Refusal>;

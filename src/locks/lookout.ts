@@ -78,6 +78,10 @@ export class Lookout {
       this.#cutOff.delete(resource);
       if (heard) this.#tell(resource, views);
     }
+    for (const { traced } of this.#places.row(resource)) {
+      // Whoever joined behind others was never refused by the holder.
+      if (traced?.knowsHolders === false) traced.meet(standingOf(views, this.#quorum.majority).holders);
+    }
     for (const waiter of this.#places.leading(resource, limits.sharedAtOnce)) {
       weigh(resource, waiter, views);
       this.#onSeen(waiter);

@@ -26,6 +26,7 @@ import type { LineView, NodeHolder, Place } from '../nodes/node.ts';
 import { assert } from '../std/assert.ts';
 import type { Audience } from './audience.ts';
 import { preference } from './sight.ts';
+import type { TracedAsk } from './traced.ts';
 
 export type WaiterState = 'asking' | 'queued' | 'served' | 'left';
 
@@ -59,6 +60,10 @@ export class Waiter {
   line: LineView | undefined;
   /** Present if somebody wants to hear where it stands. */
   audience: Audience | undefined;
+  /** Present if its call is traced. */
+  traced: TracedAsk | undefined;
+  /** When somebody let go of what it wants, through this replica. */
+  freedMs: number | undefined;
   /** Who was in its way when it asked last. */
   inTheWay: readonly NodeHolder[] = [];
   /** Another call of the same request may be served, and this one then has its lease as well. */

@@ -48,6 +48,7 @@ export class Admission {
   #looking: Promise<void> | undefined;
   /** Not before the first round: a look may put a quarantine, and a bootstrap must come first. */
   #watching = false;
+  #left = false;
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
@@ -87,6 +88,12 @@ export class Admission {
   /** From now on a node that comes back is looked at when it comes, not at the next round. */
   watch(): void {
     this.#watching = true;
+  }
+
+  /** What it sees from now on is its own end, and no news of the node. */
+  leave(): void {
+    this.#left = true;
+    this.node.close();
   }
 
   /** One look: a ping while all is well, the whole examination when it is not. Looks never overlap. */
@@ -252,6 +259,6 @@ export class Admission {
     const changed = this.#state !== state;
     this.#state = state;
     this.#detail = detail;
-    if (changed) this.#options.probe.nodeState(this.node.id, state, detail);
+    if (changed && !this.#left) this.#options.probe.nodeState(this.node.id, state, detail);
   }
 }

@@ -109,7 +109,7 @@ export class Cluster implements Store {
   stop(): void {
     this.#stopped = true;
     for (const timer of this.#timers) timer.cancel();
-    for (const { node } of this.#admissions) node.close();
+    for (const admission of this.#admissions) admission.leave();
   }
 
   /** A majority answered its last probe. */

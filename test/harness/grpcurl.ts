@@ -45,6 +45,8 @@ export function run(
     const child = execFile(file, args, { cwd: ROOT, timeout: options.limitMs ?? 30_000 }, (_, out, err) =>
       resolve({ code: child.exitCode, out, err }),
     );
+    // One that ends at once reads nothing.
+    child.stdin?.on('error', () => {});
     child.stdin?.end(options.input ?? '');
   });
 }

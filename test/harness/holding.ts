@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import type { HoldRequest } from '../../src/edge/gen/holdfast/v1/HoldRequest.ts';
 import { HoldStream, machineMs, SessionStream } from './lock-streams.ts';
 import { expireMs, type Lease } from './rpc-client.ts';
+import type { Shown } from './shown.ts';
 import { until } from './until.ts';
 
 /** Longer than a busy machine lets a process wait, shorter than any stop by a signal. */
@@ -23,6 +24,7 @@ interface Wish {
   /** Names that one session locks, each on its own. */
   readonly session?: readonly string[];
   readonly ttlMs?: number;
+  readonly shown?: Shown;
 }
 
 /** One line of the process; all times are those of the machine. */
@@ -58,8 +60,9 @@ export class HoldingProcess {
     address: string,
     wish: Wish,
     first: 'granted' | 'queued' = 'granted',
+    node: readonly string[] = [],
   ): Promise<HoldingProcess> {
-    const args = [fileURLToPath(import.meta.url), address, JSON.stringify(wish)];
+    const args = [...node, fileURLToPath(import.meta.url), address, JSON.stringify(wish)];
     return HoldingProcess.#started(
       spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] }),
       first,
@@ -142,13 +145,13 @@ class Holding {
     setInterval(() => this.#look(), LOOK_MS);
   }
 
-  begin(address: string, { hold, session }: Wish): void {
-    if (hold !== undefined) this.#hold(address, hold);
-    else void this.#session(address, session!);
+  begin(address: string, { hold, session, shown = {} }: Wish): void {
+    if (hold !== undefined) this.#hold(address, hold, shown);
+    else void this.#session(address, session!, shown);
   }
 
-  #hold(address: string, request: HoldRequest): void {
-    const stream = new HoldStream(address, request);
+  #hold(address: string, request: HoldRequest, shown: Shown): void {
+    const stream = new HoldStream(address, request, shown);
     stream.onEvent = ({ granted, renewed, event }) => {
       this.#look();
       const before = this.#count;
@@ -163,8 +166,8 @@ class Holding {
     };
   }
 
-  async #session(address: string, names: readonly string[]): Promise<void> {
-    const stream = new SessionStream(address);
+  async #session(address: string, names: readonly string[], shown: Shown): Promise<void> {
+    const stream = new SessionStream(address, shown);
     const granted = Promise.all(names.map((name) => stream.lock(name, { wait: WAIT })));
     const waits = until('one of them waits', () => stream.of('queued').length > 0, WAIT_MS);
     waits.then(

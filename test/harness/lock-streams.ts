@@ -1,5 +1,5 @@
 /** Hold and Session as a client sees them: what it was told, in order and with the time, and how each stream ended. */
-import { type ChannelOptions, credentials, type ServiceError } from '@grpc/grpc-js';
+import type { ChannelOptions, ServiceError } from '@grpc/grpc-js';
 import type { AcquireRequest } from '../../src/edge/gen/holdfast/v1/AcquireRequest.ts';
 import type { Error__Output } from '../../src/edge/gen/holdfast/v1/Error.ts';
 import type { HoldRequest } from '../../src/edge/gen/holdfast/v1/HoldRequest.ts';
@@ -9,6 +9,7 @@ import type { SessionOp } from '../../src/edge/gen/holdfast/v1/SessionOp.ts';
 import type { SessionResponse__Output as SessionResponse } from '../../src/edge/gen/holdfast/v1/SessionResponse.ts';
 import type { SessionResult__Output as SessionResult } from '../../src/edge/gen/holdfast/v1/SessionResult.ts';
 import { type Lease, type Refused, refusedBy, v1 } from './rpc-client.ts';
+import { channelOf, type Shown } from './shown.ts';
 import { until } from './until.ts';
 
 /** A connection of its own, which clients of one process otherwise share. */
@@ -42,8 +43,9 @@ export class HoldStream {
   readonly #client: InstanceType<typeof v1.LockService>;
   readonly #call: ReturnType<InstanceType<typeof v1.LockService>['hold']>;
 
-  constructor(address: string, request: HoldRequest) {
-    this.#client = new v1.LockService(address, credentials.createInsecure(), ALONE);
+  constructor(address: string, request: HoldRequest, shown: Shown = {}) {
+    const { creds, options } = channelOf(shown);
+    this.#client = new v1.LockService(address, creds, { ...ALONE, ...options });
     this.#call = this.#client.hold(request);
     this.#call.on('data', (message: HoldResponse) => {
       const event = { atMs: machineMs(), ...message };
@@ -130,8 +132,9 @@ export class SessionStream {
   readonly #call: ReturnType<InstanceType<typeof v1.LockService>['session']>;
   #seq = 0;
 
-  constructor(address: string) {
-    this.#client = new v1.LockService(address, credentials.createInsecure(), ALONE);
+  constructor(address: string, shown: Shown = {}) {
+    const { creds, options } = channelOf(shown);
+    this.#client = new v1.LockService(address, creds, { ...ALONE, ...options });
     this.#call = this.#client.session();
     this.#call.on('data', ({ results, events }: SessionResponse) => {
       for (const result of results) this.#results.set(result.seq, result);

@@ -5,7 +5,6 @@ import {
   type CallOptions,
   type ChannelOptions,
   type ClientUnaryCall,
-  credentials,
   loadPackageDefinition,
   type ServiceError,
 } from '@grpc/grpc-js';
@@ -14,10 +13,12 @@ import type { ProtoGrpcType as AdminTypes } from '../../src/edge/gen/admin.ts';
 import type { AcquireRequest } from '../../src/edge/gen/holdfast/v1/AcquireRequest.ts';
 import type { AcquireResponse__Output } from '../../src/edge/gen/holdfast/v1/AcquireResponse.ts';
 import type { ForceReleaseRequest } from '../../src/edge/gen/holdfast/v1/ForceReleaseRequest.ts';
+import type { HistoryRequest } from '../../src/edge/gen/holdfast/v1/HistoryRequest.ts';
 import type { Lease__Output as Lease } from '../../src/edge/gen/holdfast/v1/Lease.ts';
 import type { ListRequest } from '../../src/edge/gen/holdfast/v1/ListRequest.ts';
 import type { ProtoGrpcType as LockTypes } from '../../src/edge/gen/lock.ts';
 import { decodeStatus } from '../unit/edge/rpc-status.ts';
+import { channelOf, type Shown } from './shown.ts';
 
 export { decodeStatus as decodeStatusDetails } from '../unit/edge/rpc-status.ts';
 export type { Lease };
@@ -81,9 +82,10 @@ export class RpcClient {
   readonly #locks: InstanceType<typeof v1.LockService>;
   readonly #admin: InstanceType<typeof v1.AdminService>;
 
-  constructor(address: string, channel: ChannelOptions = {}) {
-    this.#locks = new v1.LockService(address, credentials.createInsecure(), channel);
-    this.#admin = new v1.AdminService(address, credentials.createInsecure(), channel);
+  constructor(address: string, channel: ChannelOptions = {}, shown: Shown = {}) {
+    const { creds, options: more } = channelOf(shown);
+    this.#locks = new v1.LockService(address, creds, { ...channel, ...more });
+    this.#admin = new v1.AdminService(address, creds, { ...channel, ...more });
   }
 
   acquire(request: AcquireRequest, call: CallOptions = {}): Promise<AcquireResponse__Output> {
@@ -140,6 +142,11 @@ export class RpcClient {
     return promised<Answer>((told) => this.#locks.list(request, told));
   }
 
+  history(request: HistoryRequest) {
+    type Answer = import('../../src/edge/gen/holdfast/v1/HistoryResponse.ts').HistoryResponse__Output;
+    return promised<Answer>((told) => this.#locks.history(request, told));
+  }
+
   checkToken(resource: string, fencing_token: string) {
     type Answer = import('../../src/edge/gen/holdfast/v1/CheckTokenResponse.ts').CheckTokenResponse__Output;
     return promised<Answer>((told) => this.#locks.checkToken({ resource, fencing_token }, told));
@@ -159,6 +166,11 @@ export class RpcClient {
   setLogLevel(level: string) {
     type Answer = import('../../src/edge/gen/holdfast/v1/SetLogLevelResponse.ts').SetLogLevelResponse__Output;
     return promised<Answer>((told) => this.#admin.setLogLevel({ level }, told));
+  }
+
+  janitor(dry_run: boolean) {
+    type Answer = import('../../src/edge/gen/holdfast/v1/RunJanitorResponse.ts').RunJanitorResponse__Output;
+    return promised<Answer>((told) => this.#admin.runJanitor({ dry_run }, told));
   }
 
   status() {

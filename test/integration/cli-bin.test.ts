@@ -43,7 +43,7 @@ test('is one process: the pid is that of the command, and it has no child', asyn
 test('serve drains on SIGTERM and exits 0', async () => {
   const socket = join(folder, 'grpc.sock');
   const flags = ['--listen', `unix:${socket}`, '--http-listen', `unix:${join(folder, 'http.sock')}`];
-  const child = spawn(BIN, ['serve', ...flags]);
+  const child = spawn(BIN, ['serve', '--archive=off', ...flags]);
   const stopped = once(child, 'exit');
   const [out, err] = [text(child.stdout), text(child.stderr)];
   const address = ['--address', `unix:${socket}`];

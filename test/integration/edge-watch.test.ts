@@ -99,6 +99,7 @@ describe('events', () => {
             lease_ref: 'abcdefghijklmnop',
             fencing_token: '7',
             reason: 'done',
+            source: 'SOURCE_UNSPECIFIED',
           },
         ],
         missed: 0,

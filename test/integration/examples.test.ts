@@ -31,6 +31,7 @@ beforeAll(async () => {
   nodes = await Promise.all([1, 2, 3].map(() => startRedis()));
   const env = {
     ...process.env,
+    HOLDFAST_ARCHIVE: 'off',
     HOLDFAST_REDIS_NODES: nodes.map(({ url }) => url).join(','),
     HOLDFAST_LISTEN: '127.0.0.1:0',
     HOLDFAST_HTTP_LISTEN: '127.0.0.1:0',

@@ -48,14 +48,15 @@ describe('two workers', () => {
       for (const round of [1, 2]) await client.release((await client.lock(`sum/${at}/${round}`)).lease_id);
     }
     expect((await workers.all()).map(({ connections }) => connections)).toEqual([4, 4]);
-    const acquire = 'method="holdfast.v1.LockService/Acquire",code="OK"';
+    const method = 'rpc_method="holdfast.v1.LockService/Acquire"';
+    const acquire = `rpc_system_name="grpc",${method},rpc_response_status_code="OK"`;
     await workers.counts({
       [CALLS[0]]: 20,
       [CALLS[1]]: 20,
       [GRANTED]: 16,
       'holdfast_operations_total{op="release",outcome="released",reason=""}': 16,
-      [`holdfast_rpc_seconds_count{${acquire}}`]: 16,
-      [`holdfast_rpc_seconds_bucket{${acquire},le="+Inf"}`]: 16,
+      [`rpc_server_call_duration_seconds_count{${acquire}}`]: 16,
+      [`rpc_server_call_duration_seconds_bucket{${acquire},le="+Inf"}`]: 16,
     });
     workers.close();
     await workers.counts({

@@ -131,7 +131,7 @@ export const packages: readonly Sole[] = [
   },
   {
     packages: /^ioredis$/,
-    doors: /^src\/nodes\/(redis-node|redis-ear|connection)\.ts$/,
+    doors: /^src\/(nodes\/(redis-node|redis-ear|connection)|control\/events\/stream)\.ts$/,
     because: 'ioredis repeats lost commands unless it is set up as in src/nodes/connection.ts',
   },
   {

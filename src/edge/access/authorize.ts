@@ -49,7 +49,7 @@ export function heardBy(identity: () => Identity, watcher: Watcher): Watcher {
 }
 
 /** The prefixes to which a question about an owner is confined; none: it is not. */
-export function inspectable(identity: Identity, owner: string): readonly string[] | Refusal {
+export function inspectable(identity: Identity, owner = ''): readonly string[] | Refusal {
   // Its events would be left out, but where a page of them ends would be told.
   const foreign = mayOwn(identity, owner);
   if (foreign !== undefined) return foreign;

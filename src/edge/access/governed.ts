@@ -217,8 +217,7 @@ export class Governed extends Whole implements Visit, Locks, Keeper {
   }
 
   watch(ask: WatchAsk, watcher: Watcher): ReturnType<Locks['watch']> {
-    const heard = heardBy(() => this.#now().identity, watcher);
-    return this.#now().locks.watch(ask, heard);
+    return this.#now().locks.watch(ask, heardBy(() => this.#now().identity, watcher));
   }
 
   counted(value: string, forMs: number, request = ''): void {

@@ -75,17 +75,12 @@ test.each(['nonsense', 'constructor', '__proto__', '--nonsense'])(
   },
 );
 
-test.each(['history'])('%s is not served by this release: exit 64', async (word) => {
-  expect(await run(word, 'x')).toEqual({
-    code: 64,
-    out: '',
-    err: `holdfast ${word}: not served by this release\n`,
-  });
-});
-
 describe('wrong usage exits 64, says why and how', () => {
   test.each([
     [['acquire'], 'RESOURCE is missing'],
+    [['history'], 'RESOURCE or --owner is missing'],
+    [['history', 'x', '--owner', 'o'], 'no argument is expected'],
+    [['history', 'x', '--limit', '0'], '--limit must be at least 1'],
     [['acquire', 'x', '--nonsense'], '--nonsense'],
     [['acquire', 'x', '--ttl', 'soon'], '--ttl "soon" must be a duration'],
     [['acquire', 'x', '--wait', '-1s'], '--wait'],
@@ -106,7 +101,7 @@ describe('wrong usage exits 64, says why and how', () => {
     [['force-release', '--reason', 'r'], 'RESOURCE is missing'],
     [['status', 'x'], 'no argument is expected'],
     [['health', '--nonsense'], '--nonsense'],
-    [['config', 'nonsense'], 'config knows bootstrap and adopt'],
+    [['config', 'nonsense'], 'config knows bootstrap, adopt and token'],
     [['config', 'adopt'], 'adopt needs --from'],
     [['config', 'adopt', '--from'], '--from needs a value'],
   ])('%j', async (argv, why) => {

@@ -4,11 +4,11 @@ import { GAUGES, merge, type Snapshot } from '../../../src/control/merge.ts';
 import { createMetrics } from '../../../src/control/metrics.ts';
 import { createServiceMetrics } from '../../../src/control/service-metrics.ts';
 
-function worker(ready = true, quorumMargin = 1) {
+function worker(ready = true, quorumMargin = 1, clockOffsetMs = 0) {
   return createMetrics({
     version: '9.9.9',
     nodes: ['a', 'b', 'c'],
-    cluster: () => ({ ready, quorumMargin }),
+    cluster: () => ({ ready, quorumMargin, nodes: [{ node: 'a', clockOffsetMs }] }),
   });
 }
 
@@ -83,7 +83,7 @@ describe('a gauge that all see', () => {
   });
 
   test('shows the worst view where they differ', async () => {
-    const [one, two] = [worker(), worker(false, -1)];
+    const [one, two] = [worker(true, 1, 20), worker(false, -1, -300)];
     one.probe.nodeState('a', 'ready', '');
     two.probe.nodeState('a', 'quarantined', '');
     const workers = new Map([
@@ -95,6 +95,7 @@ describe('a gauge that all see', () => {
     expect(sample(text, 'holdfast_node_state{node="a",state="quarantined"}')).toBe(1);
     expect(sample(text, 'holdfast_node_quarantined{node="a"}')).toBe(1);
     expect(sample(text, 'holdfast_quorum_margin')).toBe(-1);
+    expect(sample(text, 'holdfast_node_clock_offset_seconds{node="a"}')).toBe(-0.3);
     expect(sample(text, 'holdfast_ready')).toBe(0);
   });
 

@@ -72,6 +72,17 @@ test('logs are JSON with level, time, service and version', () => {
   expect(line?.time).toMatch(/^\d{4}-\d\d-\d\dT/);
 });
 
+test('a level that is changed while it runs holds from the next announcement on', () => {
+  const lines = logged(({ logger, probe }) => {
+    probe.ownershipViolation?.('release');
+    logger.level = 'debug';
+    probe.ownershipViolation?.('release');
+    logger.level = 'silent';
+    probe.notice?.('error', 'nobody hears this');
+  });
+  expect(lines.map(({ level }) => level)).toEqual(['debug']);
+});
+
 test('logs keep to their level', () => {
   expect(logged(({ probe }) => probe.notice?.('info', 'x'), 'warn')).toEqual([]);
   expect(logged(({ probe }) => probe.nodeState?.('a', 'silent', 'timeout'), 'warn')).toHaveLength(1);
@@ -95,8 +106,9 @@ test('no lease id, stored value, password or request id reaches a log line', () 
     );
     probe.notice?.('error', `redis://user:${SECRET}@host failed`, { value: `${SECRET}|1800000000000000` });
     logger.error(new Error(`lost hf1.${SECRET}.1.2.3.4`));
+    logger.error({ sealed: `${SECRET}0123456789abcdef|1800000000000000` }, 'of an identity');
   });
-  expect(lines).toHaveLength(3);
+  expect(lines).toHaveLength(4);
   expect(JSON.stringify(lines)).not.toContain(SECRET);
   expect(lines[1]?.msg).toBe('redis://***@host failed');
 });

@@ -1,8 +1,11 @@
 /** A caller that waits is told once when nobody listens for its answer any more, and only if it asked. */
 import { EventEmitter } from 'node:events';
 import { expect, test, vi } from 'vitest';
+import { silentProbe } from '../../../src/domain/probe.ts';
+import { Visits } from '../../../src/edge/access/visit.ts';
 import { Flights, UnaryCaller } from '../../../src/edge/calls.ts';
 import { ManualClock } from '../../../src/std/clock.ts';
+import { FakeLocks, settings } from './fake-locks.ts';
 
 class FakeCall extends EventEmitter {
   cancelled = false;
@@ -28,7 +31,12 @@ function waiting({ leftMs = Infinity } = {}) {
   const clock = new ManualClock();
   const flights = new Flights();
   const call = new FakeCall(clock.wallMicros() / 1000 + leftMs);
-  const caller = new UnaryCaller(call, clock, flights);
+  const caller = new UnaryCaller(
+    call,
+    new Visits({ locks: new FakeLocks(), settings, probe: silentProbe, clock }).of(call),
+    clock,
+    flights,
+  );
   const told: boolean[] = [];
   const ask = (): (() => void) => caller.whenGone(() => told.push(caller.gone()));
   return { clock, flights, call, caller, told, ask };

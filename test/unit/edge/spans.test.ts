@@ -1,7 +1,9 @@
 /** What the interceptor records of streams that keep leases: short spans, and the code with which each call ended. */
 import { Metadata, type ServerInterceptingCallInterface, status } from '@grpc/grpc-js';
 import { describe, expect, test } from 'vitest';
-import { IdleStreams, resetCall, watchCalls } from '../../../src/edge/interceptor.ts';
+import { openToAll } from '../../../src/edge/access/authenticator.ts';
+import { IdleStreams } from '../../../src/edge/idle-streams.ts';
+import { resetCall, watchCalls } from '../../../src/edge/interceptor.ts';
 import { ManualClock } from '../../../src/std/clock.ts';
 import { contract } from './stream-scene.ts';
 
@@ -51,7 +53,15 @@ function watched(name: Method) {
   };
   const inner = new InnerCall();
   const definition = contract.locks[name] as never;
-  const interceptor = watchCalls({ clock: new ManualClock(), tracing, onCall }, new IdleStreams());
+  const watch = {
+    clock: new ManualClock(),
+    authenticator: openToAll,
+    certificateOf: undefined,
+    onUnknown() {},
+    tracing,
+    onCall,
+  };
+  const interceptor = watchCalls(watch, new IdleStreams());
   const call = interceptor(definition, inner as unknown as ServerInterceptingCallInterface);
   let begun = false;
   call.start({

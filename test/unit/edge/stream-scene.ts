@@ -1,6 +1,9 @@
 /** A stream handler in front of locks that do as the test says; the call of grpc-js is played by the test. */
 import { EventEmitter } from 'node:events';
+import { anybody } from '../../../src/domain/access.ts';
 import { silentProbe } from '../../../src/domain/probe.ts';
+import { CALLER } from '../../../src/edge/access/identity-of.ts';
+import { Visits } from '../../../src/edge/access/visit.ts';
 import { type Cuttable, Flights } from '../../../src/edge/calls.ts';
 import { loadContract } from '../../../src/edge/protos.ts';
 import type { WireStatus } from '../../../src/edge/status.ts';
@@ -27,6 +30,8 @@ export class FakeStream extends EventEmitter {
   takes = true;
   destroyed = false;
   paused = false;
+  /** As the interceptor leaves it where nobody is asked who calls. */
+  readonly call = { [CALLER]: { identity: anybody, peer: '' } };
   readonly #method: Method;
   readonly #deadlineMs: number;
   #untaken: (() => void)[] = [];
@@ -176,8 +181,7 @@ export class StreamScene {
     },
     flights: this.flights,
     streams: this.streams,
-    locks: this.locks,
-    settings,
+    visits: new Visits({ locks: this.locks, settings, probe: silentProbe, clock: this.clock }),
     probe: {
       ...silentProbe,
       operation: (name, outcome, _tookMs, reason = '') =>

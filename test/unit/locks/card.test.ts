@@ -1,6 +1,6 @@
 /** The card: nothing usual is written, and what is read is what was meant. */
 import { expect, test } from 'vitest';
-import { readCard, writeCard } from '../../../src/locks/card.ts';
+import { readCard, viewOf, writeCard } from '../../../src/locks/card.ts';
 import type { NodeHolder } from '../../../src/nodes/node.ts';
 import { asking } from '../../harness/asking.ts';
 
@@ -31,6 +31,7 @@ test('of the usual lease only the ttl is written; its token tells when it was as
     labels: {},
     priority: 0,
     traceparent: '',
+    principal: '',
   });
 });
 
@@ -60,5 +61,13 @@ test.each([
     labels: ask.labels,
     priority: ask.priority,
     traceparent: '',
+    principal: '',
   });
+});
+
+test('the identity of an authenticated holder is written, and shown to the service alone', () => {
+  const card = writeCard(asking(), ['r'], PROPOSED_MS, TOKEN, { principal: 'train"er' });
+  expect(readCard(holder(card)).principal).toBe('train"er');
+  expect(viewOf(holder(card), 0).principal).toBe('train"er');
+  expect(viewOf(holder('{"t":5000}'), 0)).not.toHaveProperty('principal');
 });

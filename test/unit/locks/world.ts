@@ -1,7 +1,7 @@
 /** Memory nodes, replicas and the messages between them, each of which a test delivers, loses or holds back. */
 
 import { type Lease, type LeaseName, parseLeaseId } from '../../../src/domain/lease.ts';
-import { silentProbe } from '../../../src/domain/probe.ts';
+import { type Probe, silentProbe } from '../../../src/domain/probe.ts';
 import type { Refusal } from '../../../src/domain/refusals.ts';
 import { makeLocks } from '../../../src/locks/desk.ts';
 import type { LineSettings } from '../../../src/locks/line.ts';
@@ -72,6 +72,8 @@ export class World {
   wakes = true;
   /** How replicas that come from now on keep their lines. */
   waiting: LineSettings = usualWaiting;
+  /** Who hears what replicas announce that come from now on. */
+  probe: Probe = silentProbe;
   /** Counts the moments in which messages leave. */
   moment = 0;
   fate: (replica: string, node: number, op: NodeOp) => Fate = () => 'now';
@@ -188,17 +190,17 @@ export class Replica {
     this.id = id;
     this.clock = new ManualClock(wallMicros);
     const random = new SeededRandom([...id].reduce((sum, letter) => sum * 31 + letter.charCodeAt(0), 7));
-    const { waiting } = world;
+    const { waiting, probe } = world;
     this.quorum = makeQuorum({
       nodes: world.nodes.map((node, index) => this.#reach(node, index)),
       clock: this.clock,
-      probe: silentProbe,
+      probe,
       longestTtlMs: LONGEST_TTL_MS,
       retryAfterMs: 500,
       mayPropose: () => this.mayPropose,
       replica: id,
     });
-    this.locks = makeLocks({ quorum: this.quorum, random, probe: silentProbe, waiting });
+    this.locks = makeLocks({ quorum: this.quorum, random, probe, waiting });
   }
 
   acquire(changes: Partial<AcquireAsk> = {}, caller: Caller = present): Promise<Lease | Busy | Refusal> {
