@@ -7,15 +7,19 @@ const NAMES = [
   'quorum',
   'unary',
   'session',
+  'telemetry',
   'clients',
   'handoff',
   'trip',
   'release-on-death',
   'streams',
   'uncontended',
+  'events',
+  'archive',
   'self-test',
   'session-self-test',
   'handoff-self-test',
+  'telemetry-self-test',
 ];
 
 async function inItsOwnProcess(name: string): Promise<boolean> {

@@ -29,19 +29,50 @@ const WARM_UP_MS = 12_000;
 type ServerChild = Child<object, ServerState>;
 type ClientChild = Child<Run, Slice>;
 
-/** All clients at once; CPU is the server's alone, by its own word before and after. */
-function sideOf(what: Run['what'], server: ServerChild, clients: readonly ClientChild[]): Side {
-  return async (ms) => {
-    const before = await server.ask({});
-    const slices = await Promise.all(clients.map((client) => client.ask({ what, ms })));
-    const after = await server.ask({});
-    return {
-      done: sum(slices.map(({ done }) => done)),
-      tookMs: Math.max(...slices.map(({ tookMs }) => tookMs)),
-      cpu: { server: after.cpuMicros - before.cpuMicros },
-      latenciesMs: slices.flatMap(({ latenciesMs }) => latenciesMs),
+/** The client processes of one server. */
+export class Callers {
+  readonly #server: ServerChild;
+  readonly #clients: ClientChild[] = [];
+
+  private constructor(server: ServerChild) {
+    this.#server = server;
+  }
+
+  static async of(server: ServerChild): Promise<Callers> {
+    const { address } = await server.ask({});
+    const callers = new Callers(server);
+    try {
+      for (let index = 0; index < CLIENTS; index += 1) {
+        const args = [`${address} ${index} ${IN_FLIGHT / CLIENTS}`];
+        const client: ClientChild = new Child('unary-client.ts', {}, args);
+        callers.#clients.push(client);
+        await client.answer();
+      }
+      return callers;
+    } catch (error) {
+      await callers.stop();
+      throw error;
+    }
+  }
+
+  /** All clients at once; CPU is the server's alone, by its own word before and after. */
+  side(what: Run['what']): Side {
+    return async (ms) => {
+      const before = await this.#server.ask({});
+      const slices = await Promise.all(this.#clients.map((client) => client.ask({ what, ms })));
+      const after = await this.#server.ask({});
+      return {
+        done: sum(slices.map(({ done }) => done)),
+        tookMs: Math.max(...slices.map(({ tookMs }) => tookMs)),
+        cpu: { server: after.cpuMicros - before.cpuMicros },
+        latenciesMs: slices.flatMap(({ latenciesMs }) => latenciesMs),
+      };
     };
-  };
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#clients.map((client) => client.stop()));
+  }
 }
 
 function rowOf(name: string, slices: readonly Slice[]): string[] {
@@ -59,21 +90,10 @@ async function operationsTogether(httpAddress: string): Promise<number> {
 /** Alternates locks with no-ops of the same server; the ratios of its CPU, one for each pair of slices. */
 async function contest(server: ServerChild, more: (state: ServerState) => Promise<void>): Promise<number[]> {
   const state = await server.answer();
-  const clients: ClientChild[] = [];
+  let callers: Callers | undefined;
   try {
-    for (let index = 0; index < CLIENTS; index += 1) {
-      const client: ClientChild = new Child('unary-client.ts', {}, [
-        `${state.address} ${index} ${IN_FLIGHT / CLIENTS}`,
-      ]);
-      clients.push(client);
-      await client.answer();
-    }
-    const fight = await duel(
-      sideOf('locks', server, clients),
-      sideOf('noop', server, clients),
-      PAIRS,
-      WARM_UP_MS,
-    );
+    callers = await Callers.of(server);
+    const fight = await duel(callers.side('locks'), callers.side('noop'), PAIRS, WARM_UP_MS);
     table([
       ['', 'pairs/s', 'server us/pair', 'p50 ms', 'p99 ms'],
       rowOf('acquire + release', fight.a),
@@ -82,7 +102,7 @@ async function contest(server: ServerChild, more: (state: ServerState) => Promis
     await more(state);
     return ratios(fight, (slice) => cpuPer([slice]));
   } finally {
-    await Promise.all(clients.map((client) => client.stop()));
+    await callers?.stop();
     await server.stop();
   }
 }

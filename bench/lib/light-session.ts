@@ -50,9 +50,9 @@ export class LightSession implements WireListener, Heard {
   #body: Buffer = Buffer.alloc(0);
   #unacknowledged = 0;
 
-  constructor(address: string) {
+  constructor(address: string, headersToo: Readonly<Record<string, string>> = {}) {
     this.#wire = new LightWire(address, this);
-    const { stream, headers } = this.#wire.opener(PATH)();
+    const { stream, headers } = this.#wire.opener(PATH, headersToo)();
     this.#stream = stream;
     this.#wire.send(headers);
   }

@@ -109,13 +109,17 @@ export class LightWire {
   }
 
   /** Begins calls of one method: each time the next stream's number and its headers. */
-  opener(path: string): () => { readonly stream: number; readonly headers: Buffer } {
+  opener(
+    path: string,
+    more: Readonly<Record<string, string>> = {},
+  ): () => { readonly stream: number; readonly headers: Buffer } {
     const fields = [
       POST_HTTP,
       literal(PATH, path),
       literal(AUTHORITY, this.#host),
       literal(CONTENT_TYPE, 'application/grpc'),
       literal('te', 'trailers'),
+      ...Object.entries(more).map(([name, value]) => literal(name, value)),
     ];
     const block = frame(HEADERS, END_HEADERS, 0, Buffer.concat(fields));
     return () => {

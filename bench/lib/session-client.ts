@@ -8,7 +8,14 @@ import { counted, type Pair, timed } from './load.ts';
 import { openTheirs } from './sides.ts';
 import type { Slice } from './stats.ts';
 
-export type Way = 'session' | 'client' | 'redlock' | 'redlock-pipelined' | 'etcd' | 'etcd-leases';
+export type Way =
+  | 'session'
+  | 'session-traced'
+  | 'client'
+  | 'redlock'
+  | 'redlock-pipelined'
+  | 'etcd'
+  | 'etcd-leases';
 
 /** For so long, or so many pairs each. */
 export type Task = { readonly inFlight: number } & (
@@ -33,6 +40,22 @@ async function sessionPair(session: LightSession): Promise<Pair> {
     const resource = `bench/session/${loop}`;
     const { leaseId } = await session.acquire(resource, resource, TTL_S);
     if (!(await session.release(leaseId))) throw new Error(`${resource} was not released`);
+  };
+}
+
+/** One pair in so many goes through a second session, which its client has sampled. */
+const TRACED_EACH = 100;
+
+async function tracedPair(session: LightSession): Promise<Pair> {
+  const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
+  const [plain, traced] = [
+    await sessionPair(session),
+    await sessionPair(new LightSession(addresses[0]!, { traceparent })),
+  ];
+  let pairs = 0;
+  return (loop) => {
+    pairs += 1;
+    return (pairs % TRACED_EACH === 0 ? traced : plain)(loop);
   };
 }
 
@@ -70,6 +93,10 @@ async function open(): Promise<{ readonly pair: Pair; readonly session?: LightSe
   if (way === 'session') {
     const session = new LightSession(addresses[0]!);
     return { pair: await sessionPair(session), session };
+  }
+  if (way === 'session-traced') {
+    const session = new LightSession(addresses[0]!);
+    return { pair: await tracedPair(session), session };
   }
   if (way === 'client') return { pair: await clientPair() };
   if (way === 'etcd') return { pair: await etcdPair() };

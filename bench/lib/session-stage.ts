@@ -50,6 +50,14 @@ export function startService(servers?: Servers, env: Environment = {}, how = 'us
   return new Child('unary-server.ts', { ...doors, ...nodes, ...env }, [how]);
 }
 
+/** Builds of the service: unary-server.ts. */
+export type How = 'usual' | 'slowed' | 'unmeasured' | 'burdened';
+
+interface More {
+  readonly env?: Environment;
+  readonly way?: Way;
+}
+
 /** Everything that was started, for the end. */
 export class SessionStage {
   readonly #ends: (() => Promise<void>)[] = [];
@@ -60,6 +68,10 @@ export class SessionStage {
     this.#ends.length = 0;
   }
 
+  onStop(end: () => Promise<void>): void {
+    this.#ends.push(end);
+  }
+
   async nodes(count: number): Promise<Servers> {
     const servers = await startServers(count);
     this.#ends.push(() => servers.stop());
@@ -67,8 +79,8 @@ export class SessionStage {
   }
 
   /** Without `servers`: on the embedded store. */
-  async holdfast(name: string, servers?: Servers, how: 'usual' | 'slowed' = 'usual'): Promise<Subject> {
-    return this.#served(name, startService(servers, {}, how), servers);
+  async holdfast(name: string, servers?: Servers, how: How = 'usual', more: More = {}): Promise<Subject> {
+    return this.#served(name, startService(servers, more.env, how), servers, more.way);
   }
 
   /** The edge alone: a Session whose locks answer at once. */
@@ -111,10 +123,15 @@ export class SessionStage {
     ];
   }
 
-  async #served(name: string, server: ServerChild, servers?: Servers): Promise<Subject> {
+  async #served(
+    name: string,
+    server: ServerChild,
+    servers?: Servers,
+    way: Way = 'session',
+  ): Promise<Subject> {
     this.#ends.push(() => server.stop());
     const { address } = await server.answer();
-    const client = await this.#client('session', [address]);
+    const client = await this.#client(way, [address]);
     return { name, client, server, othersMicros: () => (servers === undefined ? 0 : redisMicros(servers)) };
   }
 

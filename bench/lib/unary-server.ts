@@ -1,6 +1,7 @@
 /** The whole service with what it is measured against beside it, in a process of its own that says what it has used. */
 import { startReplica } from '../../src/app.ts';
 import { loadSettings } from '../../src/config.ts';
+import { Spread } from '../../src/control/families.ts';
 import { limits } from '../../src/domain/limits.ts';
 import { serveParent } from './children.ts';
 import { ownCpuMicros } from './cpu.ts';
@@ -22,12 +23,29 @@ export interface ServerQuestion {
   readonly also?: 'collect garbage' | 'begin a profile' | 'end the profile';
 }
 
+const BURDEN_MS = 0.002;
+
 /** A build that sends one EVALSHA for each operation: the benches must notice. */
 if (process.argv[2] === 'slowed') (limits as { operationsPerBatch: number }).operationsPerBatch = 1;
 
-const loaded = loadSettings({ argv: [] });
+/** A build whose metrics take their time: the benches must notice, too. */
+if (process.argv[2] === 'burdened') {
+  const { observe } = Spread.prototype;
+  Spread.prototype.observe = function burdened(value) {
+    const untilMs = performance.now() + BURDEN_MS;
+    while (performance.now() < untilMs);
+    observe.call(this, value);
+  };
+}
+
+// Neither writes to this user's state, nor looks at locks while others are measured.
+const loaded = loadSettings({ argv: ['--archive=off', '--janitor=0'] });
 if (!loaded.ok) throw new Error(loaded.problems.join('\n'));
-const { addresses, httpAddress } = await startReplica(loaded.settings, { extraServices: [noopService] });
+const { addresses, httpAddress } = await startReplica(loaded.settings, {
+  extraServices: [noopService],
+  // Nothing is counted: what is left is what the locks cost without it.
+  unmeasured: process.argv[2] === 'unmeasured',
+});
 const state = (): ServerState => ({ address: addresses[0]!, httpAddress, cpuMicros: ownCpuMicros() });
 let profile: CpuProfile | undefined;
 

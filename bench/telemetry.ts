@@ -1,0 +1,128 @@
+/** What do metrics and traces cost? Servers with and without them on alternating slices, by the server's CPU for each pair. */
+import { parseArgs } from 'node:util';
+import { startSink } from './lib/otlp-sink.ts';
+import { fixed, type Gate, gate, heading, judge, say } from './lib/report.ts';
+import type { Servers } from './lib/servers.ts';
+import type { Way } from './lib/session-client.ts';
+import { type How, SessionStage, type Subject, sideOf } from './lib/session-stage.ts';
+import { cpuPer, duel, median, quantile, ratios, type Side, spreadPercent } from './lib/stats.ts';
+import { Callers } from './unary.ts';
+
+/** Of the pairs of slices; and two servers of one build differ by more than is asked here, so each is started anew. */
+interface Pace {
+  readonly rounds: number;
+  readonly pairs: number;
+  readonly warmUpMs: number;
+}
+
+const FULL: Pace = { rounds: 3, pairs: 16, warmUpMs: 8000 };
+export const QUICK: Pace = { rounds: 1, pairs: 6, warmUpMs: 3000 };
+
+const NODES = 3;
+const IN_FLIGHT = 64;
+export const METRICS_MOST = 1.03;
+const TRACES_MOST = 1.08;
+/** What is recorded for other ends has benches of its own. */
+const BARE = { HOLDFAST_ARCHIVE: 'off', HOLDFAST_JANITOR: '0' };
+
+/** One build of the service, and how it is called. */
+interface Contestant {
+  readonly how: How;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly way?: Way;
+}
+
+type Calls = 'unary' | 'session';
+
+/** The callers of a server that were started, with the server itself, as one side of a duel. */
+async function opened(
+  stage: SessionStage,
+  servers: Servers,
+  calls: Calls,
+  { how, env = {}, way = 'session' }: Contestant,
+): Promise<Side> {
+  const subject: Subject = await stage.holdfast(how, servers, how, { env: { ...BARE, ...env }, way });
+  if (calls === 'session') return sideOf(subject, IN_FLIGHT);
+  const callers = await Callers.of(subject.server!);
+  stage.onStop(() => callers.stop());
+  return callers.side('locks');
+}
+
+/** The ratios of CPU for a pair, one for each pair of slices, over servers that are started anew each round. */
+export async function contest(calls: Calls, a: Contestant, b: Contestant, pace: Pace): Promise<number[]> {
+  const all: number[] = [];
+  for (let round = 0; round < pace.rounds; round += 1) {
+    const stage = new SessionStage();
+    try {
+      const servers = await stage.nodes(NODES);
+      // Who is started first has the better place in no round but every other.
+      const order = round % 2 === 0 ? [a, b] : [b, a];
+      const sides: Side[] = [];
+      for (const contestant of order) sides.push(await opened(stage, servers, calls, contestant));
+      const [first, second] = sides as [Side, Side];
+      const fight = await duel(
+        ...(round % 2 === 0 ? ([first, second] as const) : ([second, first] as const)),
+        pace.pairs,
+        pace.warmUpMs,
+      );
+      all.push(...ratios(fight, (slice) => cpuPer([slice], 'server')));
+    } finally {
+      await stage.stop();
+    }
+  }
+  return all;
+}
+
+export function told(all: readonly number[]): string {
+  return (
+    `${fixed(median(all), 3)}x the server's CPU, ${all.length} pairs of slices, ` +
+    `${fixed(quantile(all, 0), 2)}-${fixed(quantile(all, 1), 2)}x, spread ${fixed(spreadPercent(all), 0)} %`
+  );
+}
+
+const PLAIN: Contestant = { how: 'usual' };
+
+async function traced(calls: Calls, pace: Pace): Promise<Gate[]> {
+  const sink = await startSink();
+  try {
+    const env = {
+      OTEL_TRACES_EXPORTER: 'otlp',
+      OTEL_EXPORTER_OTLP_ENDPOINT: sink.url,
+      OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
+      OTEL_TRACES_SAMPLER_ARG: '0.01',
+    };
+    // Of a session its client decides: one pair in a hundred goes through one that is sampled, at either server.
+    const way: Way = 'session-traced';
+    const all = await contest(calls, { how: 'usual', env, way }, { how: 'usual', way }, pace);
+    const { exports, bytes } = sink.received();
+    return [
+      gate(`${calls}: 1 % traced`, median(all) <= TRACES_MOST, `${told(all)} (at most ${TRACES_MOST}x)`),
+      gate(`${calls}: traces arrived`, exports > 0, `${exports} exports, ${bytes} bytes`),
+    ];
+  } finally {
+    sink.close();
+  }
+}
+
+/** `--quick`: one round, to see that it runs. `--only unary|session`. */
+export async function run(): Promise<boolean> {
+  const { values } = parseArgs({
+    args: process.argv.slice(3),
+    options: { quick: { type: 'boolean' }, only: { type: 'string' } },
+  });
+  const pace = values.quick === true ? QUICK : FULL;
+  const gates: Gate[] = [];
+  for (const calls of ['unary', 'session'] as const) {
+    if (values.only !== undefined && values.only !== calls) continue;
+    heading(`${calls}: acquire + release, ${NODES} redis-servers, ${IN_FLIGHT} in flight`);
+    say(`  the same build on both sides: ${told(await contest(calls, PLAIN, PLAIN, pace))}`);
+    const all = await contest(calls, PLAIN, { how: 'unmeasured' }, pace);
+    gates.push(
+      gate(`${calls}: metrics`, median(all) <= METRICS_MOST, `${told(all)} (at most ${METRICS_MOST}x)`),
+    );
+    say(`  with metrics, to none: ${told(all)}`);
+    gates.push(...(await traced(calls, pace)));
+  }
+  say();
+  return judge(gates);
+}
