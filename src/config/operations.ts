@@ -53,7 +53,8 @@ const ARCHIVE_FORM = 'auto, off, sqlite:/path or postgres://USER:PASSWORD@HOST/D
 
 function parseArchive(text: string): Parsed<ArchiveSetting> {
   if (text === 'auto' || text === 'off') return { value: { kind: text } };
-  if (/^sqlite:.+[^/]$/.test(text) && isShowable(text))
+  // SQLite takes a name that begins with a colon for no file at all.
+  if (/^sqlite:[^:].*[^/]$|^sqlite:[^:/]$/.test(text) && isShowable(text))
     return { value: { kind: 'sqlite', path: text.slice('sqlite:'.length) } };
   if (/^postgres(ql)?:\/\//.test(text) && URL.canParse(text)) {
     return { value: { kind: 'postgres', url: new Secret(text) } };

@@ -1,11 +1,13 @@
 /** Tenants on the same nodes: each uses the same names for its own locks, and hears of nobody else's, whatever it asks. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Folder } from '../harness/certificates.ts';
 import { all, GovernedSite, type Hands } from '../harness/governed.ts';
 import { refusal, span } from '../harness/replica.ts';
 import { Scene } from '../harness/scene.ts';
 import { until } from '../harness/until.ts';
 import { wordOf } from '../harness/watching.ts';
 
+const folder = new Folder();
 let scene: Scene;
 let site: GovernedSite;
 let ann: Hands;
@@ -28,7 +30,7 @@ beforeAll(async () => {
       { name: 'ops', allow: all },
     ],
     scene.nodes.list,
-    { HOLDFAST_ARCHIVE: 'sqlite::memory:' },
+    { HOLDFAST_ARCHIVE: `sqlite:${folder.path}/history.db` },
   );
   [ann, bob, ops] = ['ann', 'bob', 'ops'].map((name) => site.by(name)) as [Hands, Hands, Hands];
 });
@@ -36,6 +38,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await site.close();
   await scene.close();
+  folder.remove();
 });
 
 test('one name is three locks, with a line and a request id for each', async () => {

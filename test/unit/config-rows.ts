@@ -213,7 +213,7 @@ export const rows: Record<string, Row> = {
       ['auto', { kind: 'auto' }],
       ['sqlite:/var/lib/h.db', { kind: 'sqlite', path: '/var/lib/h.db' }],
     ],
-    bad: ['on', 'sqlite:', 'sqlite:/dir/', 'mysql://a/b', '/var/lib/h.db'],
+    bad: ['on', 'sqlite:', 'sqlite::memory:', 'sqlite:/dir/', 'mysql://a/b', '/var/lib/h.db'],
   },
   HOLDFAST_ARCHIVE_RETENTION: {
     ...duration(({ archiveRetentionMs }) => archiveRetentionMs, 720 * 3_600_000),
