@@ -42,10 +42,11 @@ export class Chronicle {
     this.#probe = probe;
   }
 
-  granted({ leaseId, resources, owner, leaseRef, token, replayed }: Lease): void {
+  /** `seal`: of whom it was granted to; the nodes know the lease by it. */
+  granted({ leaseId, resources, owner, leaseRef, token, replayed }: Lease, seal = ''): void {
     if (replayed) return;
     const { traces } = this.#probe;
-    if (traces !== undefined) this.traced.note(leaseValueIn(leaseId), traces.current());
+    if (traces !== undefined) this.traced.note(leaseValueIn(leaseId, seal), traces.current());
     const lease = { leaseRef, token };
     this.#probe.happened({ type: 'granted', timeMs: this.#nowMs, resources, owner, lease, reason: '' });
   }

@@ -99,7 +99,7 @@ function takes(desk: Desk): Pick<Locks, 'acquire' | 'hold' | 'resume' | 'heartbe
   const { quorum, chronicle, holds, yieldAfterMs } = desk;
   async function granting(ask: AcquireAsk, caller: Caller) {
     const answer = await told(desk, 'acquire', taken, acquire(desk, ask, caller));
-    if (answer.kind === 'lease') chronicle.granted(answer);
+    if (answer.kind === 'lease') chronicle.granted(answer, caller.seal);
     return answer;
   }
   async function keeping<A extends Answered>(name: string, lease: LeaseName, act: Promise<A | Refusal>) {

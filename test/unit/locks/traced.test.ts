@@ -1,7 +1,9 @@
 /** What the locks keep for traces: of calls that are sampled, and bounded; of any other nothing at all. */
 import { expect, test } from 'vitest';
+import { leaseNameOf } from '../../../src/domain/lease.ts';
 import { type CallTraces, silentProbe } from '../../../src/domain/probe.ts';
 import { TracedGrants } from '../../../src/locks/traced.ts';
+import { stays } from '../../harness/asking.ts';
 import { hold } from './keeping.ts';
 import { leaseOf, quiet, Wait, World } from './world.ts';
 
@@ -46,6 +48,15 @@ test('a sampled grant is stored with the lock, and another is as short as ever',
   expect(traces.releases).toEqual(['span of a']);
   await a.acquire();
   expect(stored(world)).toBe('{"t":10000}');
+});
+
+test('a lease that is sealed for its caller is linked to its release as any other', async () => {
+  const { traces, a } = await scene();
+  const seal = 'S'.repeat(16);
+  traces.now = 'span of a';
+  const lease = leaseOf(await a.acquire({}, { ...stays, principal: 'ann', seal }));
+  await a.locks.release({ lease: leaseNameOf(lease, seal), reason: '' });
+  expect(traces.releases).toEqual(['span of a']);
 });
 
 test('whoever is refused, or waits, is linked once to the grants in its way, if it is sampled itself', async () => {
