@@ -108,6 +108,11 @@ export class Security {
   ): { readonly problems: readonly FieldViolation[] } | { commit(): readonly string[] } {
     const access = this.#access.prepare(next.access);
     const tls = readTls(next);
+    // A line that was lost in a settings file must not let everybody in.
+    if (next.access === undefined && !this.#access.isOpen) {
+      const description = 'cannot cease to be set while the service runs: restart it';
+      return { problems: [{ field: 'HOLDFAST_ACCESS', description }] };
+    }
     if ((tls === undefined) !== (this.#tls === undefined)) {
       const description = 'cannot begin or cease to be set while the service runs: restart it';
       return { problems: [{ field: 'HOLDFAST_TLS_CERT', description }] };

@@ -50,6 +50,9 @@ class Primary {
   readonly #taking = new Set<number>();
   /** In force now: what a worker that is replaced begins with. */
   #settings: Settings;
+  /** How many reloads have begun, and how many had when each worker was started. */
+  #reloads = 0;
+  readonly #reloadsAtStart = new Map<number, number>();
   #http: HttpDoor | undefined;
   #draining = false;
 
@@ -84,6 +87,8 @@ class Primary {
       joined: (number, child) => {
         this.#taking.add(number);
         this.#connections.add({ number, give: (socket, at) => child.give(socket, at) });
+        // What it has read may be from before a reload that it was not there for.
+        if (this.#reloadsAtStart.get(number) !== this.#reloads) void child.reload(packed);
       },
       left: (number) => {
         this.#metrics.left(number);
@@ -155,6 +160,7 @@ class Primary {
     log: (lines: string) => void,
   ): Child {
     const addresses = this.#addresses();
+    this.#reloadsAtStart.set(number, this.#reloads);
     return new Child({ entry: ENTRY, number, settings, addresses, clock: systemClock, log }, life, {
       confirmed: () => this.#connections.confirmed(number),
       ended: (count) => this.#connections.ended(number, count),
@@ -167,11 +173,21 @@ class Primary {
   async #reload(): Promise<Reloaded | Refusal> {
     const reading = this.#options.reread();
     if (!reading.ok) return this.#reloader.reload(() => reading);
+    this.#reloads += 1;
     const packed = packSettings(reading.settings);
     const changed: string[] = [];
-    for (const [number, child] of this.#crew.up()) {
+    const done = new Set<Child>();
+    const left = () => this.#crew.up().find(([, child]) => !done.has(child));
+    // Asked anew each time: one that has joined meanwhile may have read what was there before.
+    for (let next = left(); next !== undefined; next = left()) {
+      const [number, child] = next;
+      done.add(child);
       const outcome = await child.reload(packed);
-      if (outcome === undefined) return refuse('INTERNAL', `worker ${number} does not answer`);
+      if (outcome === undefined) {
+        // To a signal nobody answers, and whoever was taken out of a file may still be let in there.
+        this.#notice('error', 'the settings were read again, but not by every worker', { worker: number });
+        return refuse('INTERNAL', `worker ${number} does not answer`);
+      }
       if (outcome.kind === 'refusal') return outcome;
       changed.push(...outcome.changed);
     }

@@ -87,6 +87,34 @@ describe('keys', () => {
     await until('it is forgotten', async () => /^unknown: no key/.test(await ask(old)));
   });
 
+  test('that the issuer has withdrawn are good no more, also where one token alone is used', async () => {
+    const old = await fresh(1);
+    expect(await ask(old)).toBe('one');
+    // The first one came with the keys, which is no time to remember it.
+    expect(await ask(old)).toBe('one');
+    server.keys.length = 0;
+    await server.addKey('k2');
+    clock.advance(5 * MINUTE_MS);
+    await until('it is forgotten', async () => /^unknown: no key/.test(await ask(old)));
+  });
+
+  test('that nobody knows, asked for by a flood while the issuer is slow, keep nobody out', async () => {
+    await ask(await fresh(1));
+    const known = server.keys[0]!;
+    const stranger = await server.addKey('k9');
+    server.keys.pop();
+    clock.advance(10_000);
+    server.behaviour = 'hangs';
+    const flood = await Promise.all(
+      Array.from({ length: 1100 }, (_, at) => server.sign({ sub: 'one', jti: `f${at}` }, stranger)),
+    );
+    const answers = flood.map(ask);
+    await until('it is asked', () => server.asked === 2);
+    expect(await ask(await server.sign({ sub: 'one', jti: 'new' }, known))).toBe('one');
+    server.proceed();
+    expect((await Promise.all(answers)).every((answer) => answer.startsWith('unknown'))).toBe(true);
+  });
+
   test.each([
     ['fails', /status 500/],
     ['lies', /malformed/],

@@ -32,6 +32,7 @@ import { Whole } from './whole.ts';
 type Taken = Lease | Granted | Busy | Refusal;
 
 export class Governed extends Whole implements Visit, Locks, Keeper {
+  readonly clock: Clock;
   readonly #visits: Visits;
   readonly #call: object;
   readonly #acts: Acts;
@@ -41,6 +42,7 @@ export class Governed extends Whole implements Visit, Locks, Keeper {
 
   constructor(visits: Visits, call: object) {
     super(visits.locks);
+    this.clock = visits.clock;
     this.#visits = visits;
     this.#call = call;
     this.#access = visits.accessOf(identityOf(call));
@@ -63,10 +65,6 @@ export class Governed extends Whole implements Visit, Locks, Keeper {
 
   get settings(): TtlSettings {
     return this.#now().settings;
-  }
-
-  get clock(): Clock {
-    return this.#visits.clock;
   }
 
   pace(call: { getPath(): string }): Refusal | undefined {
@@ -217,7 +215,8 @@ export class Governed extends Whole implements Visit, Locks, Keeper {
   }
 
   watch(ask: WatchAsk, watcher: Watcher): ReturnType<Locks['watch']> {
-    return this.#now().locks.watch(ask, heardBy(() => this.#now().identity, watcher));
+    const heard = heardBy(() => this.#now().identity, watcher);
+    return this.#now().locks.watch(ask, heard);
   }
 
   counted(value: string, forMs: number, request = ''): void {

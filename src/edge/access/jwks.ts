@@ -27,7 +27,9 @@ const COOLDOWN_MS = 10_000;
 /** While there are no keys at all. */
 const FIRST_COOLDOWN_MS = 1000;
 /** Keys that an issuer has withdrawn go no later than this, if it answers. */
-const REFRESH_MS = 300_000;
+export const REFRESH_MS = 300_000;
+/** Of those who show a key that nobody knows: they shall not take the place of all who are verified. */
+const WAITING_MAX = 128;
 
 type Local = ReturnType<typeof createLocalJWKSet>;
 
@@ -71,6 +73,7 @@ export class RemoteKeys implements Keys {
   #known = '';
   #triedMs = Number.NEGATIVE_INFINITY;
   #fetching: Promise<boolean> | undefined;
+  #waiting = 0;
 
   constructor(options: RemoteOptions) {
     this.#options = options;
@@ -83,10 +86,21 @@ export class RemoteKeys implements Keys {
     try {
       return await this.#local(header, token);
     } catch (error) {
-      if (!(error instanceof errors.JWKSNoMatchingKey) || !(await this.#refresh(COOLDOWN_MS))) throw error;
+      if (!(error instanceof errors.JWKSNoMatchingKey) || !(await this.#renewed())) throw error;
       return this.#local(header, token);
     }
   };
+
+  /** True if the keys are fresh now, for somebody who has shown one that is not among them. */
+  async #renewed(): Promise<boolean> {
+    if (this.#waiting >= WAITING_MAX) throw new KeysAway('too many wait for the keys of the issuer');
+    this.#waiting += 1;
+    try {
+      return await this.#refresh(COOLDOWN_MS);
+    } finally {
+      this.#waiting -= 1;
+    }
+  }
 
   /** Before the first caller needs them. */
   warm(): void {

@@ -5,7 +5,7 @@ import type { Clock } from '../../std/clock.ts';
 import type { Issuer } from './access-file.ts';
 import { subjectForm, tenantForm } from './access-schema.ts';
 import { type Answer, Failure, type Grant, type Proof } from './authenticator.ts';
-import { type Keys, KeysAway } from './jwks.ts';
+import { type Keys, KeysAway, REFRESH_MS } from './jwks.ts';
 
 /** What clocks of an issuer and of a replica may differ. */
 const TOLERANCE_S = 5;
@@ -23,6 +23,8 @@ export interface IssuerKeys {
 interface Known {
   readonly grant: Grant;
   readonly untilMs: number;
+  /** To be verified again: that is what looks whether its key has been withdrawn. */
+  readonly againMs: number;
 }
 
 export interface JwtOptions {
@@ -57,9 +59,10 @@ export class JwtVerifier {
     const digest = hash('sha256', token, 'base64');
     const known = this.#known.get(digest);
     if (known !== undefined) {
-      if (this.#nowMs() < known.untilMs) return known.grant;
+      const nowMs = this.#nowMs();
+      if (nowMs < known.untilMs && nowMs < known.againMs) return known.grant;
       this.#known.delete(digest);
-      return new Failure('expired', 'the JWT has expired');
+      if (nowMs >= known.untilMs) return new Failure('expired', 'the JWT has expired');
     }
     const pending = this.#pending.get(digest);
     if (pending !== undefined) return pending;
@@ -111,7 +114,8 @@ export class JwtVerifier {
     }
     const grant = this.#options.grant({ kind: 'jwt', issuer: issuer.issuer, subject, tenant });
     if (grant === undefined) return new Failure('unknown', 'no identity has the subject of the JWT');
-    return { grant, untilMs: (payload.exp! + TOLERANCE_S) * 1000 };
+    const againMs = this.#nowMs() + REFRESH_MS;
+    return { grant, untilMs: (payload.exp! + TOLERANCE_S) * 1000, againMs };
   }
 
   #remember(digest: string, known: Known): void {

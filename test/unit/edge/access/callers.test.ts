@@ -123,7 +123,9 @@ describe('a JWT', () => {
     expect(callers.identify(bearer(token), undefined)).toBe(a);
     expect(looks).toBe(1);
     clock.advance((HOUR_S + 4) * 1000);
-    expect(callers.identify(bearer(token), undefined)).toBe(a);
+    // By then its key may have been withdrawn.
+    expect(await who(callers.identify(bearer(token), undefined))).toBe('red/one');
+    expect(looks).toBe(2);
     clock.advance(2000);
     expect(await who(callers.identify(bearer(token), undefined))).toBe('expired');
     expect(await who(callers.identify(bearer(token), undefined))).toBe('expired');

@@ -122,6 +122,21 @@ describe('the certificate', () => {
   });
 });
 
+test('a settings file that lost its access file lets nobody in; one that gained it asks from then on', () => {
+  const access = folder.write('access.yaml', JSON.stringify({ identities: [{ name: 'a', allow: [] }] }));
+  const plain: SecurityPaths = { tlsClientAuth: 'none' };
+  const known: SecurityPaths = { ...plain, access };
+  expect(open(known).security.prepare(plain)).toMatchObject({
+    problems: [{ field: 'HOLDFAST_ACCESS', description: expect.stringMatching(/restart/) }],
+  });
+  const { security } = open(plain);
+  expect(security.authenticator.isOpen).toBe(true);
+  const next = security.prepare(known);
+  if ('problems' in next) throw new Error(JSON.stringify(next));
+  expect(next.commit()).toEqual(['HOLDFAST_ACCESS']);
+  expect(security.authenticator.isOpen).toBe(false);
+});
+
 test('files that cannot be used are named at once, by setting, without what is in them', () => {
   const settings: SecurityPaths = {
     access: folder.write('access.yaml', 'identities: [{ name: a, allow: [], secret_thing: hunter2 }]'),
