@@ -65,6 +65,7 @@ export class Attempts {
   readonly #marker: Marker | undefined;
   readonly #traceparent: string | undefined;
   #seen: Token = NO_TOKEN;
+  #tooFar = false;
   readonly #proposed: Token[] = [];
 
   /** `traceparent`: of the call, if it is sampled; whoever is made to wait by the lease finds it on the nodes. */
@@ -100,7 +101,8 @@ export class Attempts {
 
   #propose(manner: Manner): Attempt {
     const watch = new Stopwatch(this.#quorum.clock);
-    const token = this.#newToken(maxToken(this.#seen, manner.fence ?? NO_TOKEN));
+    const hint = this.#tooFar ? NO_TOKEN : (manner.fence ?? NO_TOKEN);
+    const token = this.#newToken(maxToken(this.#seen, hint));
     const value = leaseValue(this.#secret, token);
     const { ttlMs, owner, mode } = this.#ask;
     const { resources, place } = manner;
@@ -158,6 +160,8 @@ export class Attempts {
         this.#seen = verdict.fence;
         return { kind: 'again' };
       case 'ahead':
+        // A fence that did not refuse us excuses no token beyond the nodes' time: with it we would be ahead for ever.
+        this.#tooFar = true;
         this.#quorum.tokens.correct(verdict.nowMicros);
         return { kind: 'again' };
       case 'no-quorum':
