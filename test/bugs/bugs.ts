@@ -196,4 +196,36 @@ export const bugs: readonly Bug[] = [
       },
     ],
   },
+  {
+    name: 'no-bar',
+    hole: 'The janitor ends what a minority holds without shutting its token out elsewhere first.',
+    patches: [
+      {
+        file: 'src/locks/mend.ts',
+        rule: 'const asked = barOff ? [] : freeAt;',
+        instead: 'const asked: number[] = [];',
+      },
+      {
+        file: 'src/locks/mend.ts',
+        rule: 'if (barred < quorum.majority && !barOff) return gone;',
+        instead: '',
+      },
+    ],
+  },
+  {
+    name: 'silence-barred',
+    hole: 'The janitor takes a node that says nothing for one that does not hold the lease, and is shut to it.',
+    patches: [
+      {
+        file: 'src/locks/remains.ts',
+        rule: 'look !== undefined && !holdersIn(look).some(isOf(holder))',
+        instead: '!holdersIn(look).some(isOf(holder))',
+      },
+      {
+        file: 'src/locks/mend.ts',
+        rule: "answer.kind === 'barred' && answer.barred",
+        instead: "answer.kind !== 'barred' || answer.barred",
+      },
+    ],
+  },
 ];

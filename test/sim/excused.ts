@@ -14,6 +14,11 @@ export function excused(plan: Plan, { rule, entries }: Violation): boolean {
   const begins = held.map(({ fromMs }) => fromMs).sort((one, other) => one - other);
   const [older, newer] = [begins[0], begins.at(-1)];
   if (older === undefined || newer === undefined) return false;
+  return jumped(plan, older, newer);
+}
+
+/** A node's clock jumped ahead after `older`, and what was promised before the jump was still promised at `newer`. */
+export function jumped(plan: Plan, older: number, newer: number): boolean {
   // A grant is read some time after the node has voted for it.
   const underWayMs = plan.nodeTimeoutMs + 2 * plan.delayMs[1];
   const promisedMs = longestOf(plan) * (1 + driftRate) + underWayMs;

@@ -1,4 +1,5 @@
 /** A plan from a seed, and nothing else: what one run consists of, as varied as the guarantees allow. */
+import { leftoverAgeMs } from '../../src/locks/mend.ts';
 import { Dice } from './dice.ts';
 import { faultsOf } from './generate-faults.ts';
 import { crowdOf, SHORTEST_TTL_MS } from './generate-habits.ts';
@@ -25,7 +26,7 @@ export function planOf(seed: number): Plan {
   const storms = dice.chance(0.5) ? stormsOf(dice, healMs) : [];
   const longMs = dice.pick([20, 20, 400, 2000]);
   const stage = { nodes, replicas, clients, longestTtlMs, healMs, storms, longMs, ...handed };
-  return {
+  return withMenders({
     seed,
     nodes,
     replicas,
@@ -39,7 +40,7 @@ export function planOf(seed: number): Plan {
     ...handed,
     healMs,
     endMs: Math.ceil(healMs + returnMs(2 * longestTtlMs) + 2 * livenessMs + SERVED_MS),
-  };
+  });
 }
 
 function stormsOf(dice: Dice, healMs: number): number[] {
@@ -47,6 +48,19 @@ function stormsOf(dice: Dice, healMs: number): number[] {
   return Array.from({ length: count }, () => dice.whole(500, healMs - 2000)).sort(
     (one, other) => one - other,
   );
+}
+
+/** One seed in so many has menders. */
+const MENDS_EVERY = 4;
+
+/** By throws of its own: a plan without menders is what it was before there were any. */
+function withMenders(plan: Plan): Plan {
+  if (plan.seed % MENDS_EVERY !== 1) return plan;
+  const dice = new Dice(~plan.seed);
+  const everyMs = dice.span(10, 1500);
+  // The age is courtesy. Without it the mender meets votes that are under way, which is where it could do harm.
+  const ages = [-plan.longestTtlMs, 0, dice.spread(5, 500), leftoverAgeMs(plan.nodeTimeoutMs)];
+  return { ...plan, mends: { everyMs, minAgeMs: dice.pick(ages) } };
 }
 
 /** To a longer ttl, since clients go on asking for theirs. */

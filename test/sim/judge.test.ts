@@ -9,6 +9,7 @@ import type { Fault, Plan } from './plan.ts';
 import { windowsOf } from './stable.ts';
 import { faultsOf, sumOf, tableOf } from './sums.ts';
 import { traceOf } from './trace.ts';
+import type { Mended } from './world/mender.ts';
 
 const plan: Plan = { ...planOf(1), longestTtlMs: 1000, nodeTimeoutMs: 100, delayMs: [1, 2], faults: [] };
 
@@ -98,14 +99,17 @@ const busy = (count: number): Entry[] =>
     };
   });
 
-const played = (history: Entry[], crash?: Error) => () =>
-  Promise.resolve({
-    history,
-    simulatedMs: 60_000,
-    clientSeconds: 600,
-    messages: 1,
-    ...(crash === undefined ? {} : { crash }),
-  });
+const played =
+  (history: Entry[], crash?: Error, mended: Mended[] = []) =>
+  () =>
+    Promise.resolve({
+      history,
+      mended,
+      simulatedMs: 60_000,
+      clientSeconds: 600,
+      messages: 1,
+      ...(crash === undefined ? {} : { crash }),
+    });
 
 describe('a verdict', () => {
   test('a run with much traffic that breaks nothing is a pass', async () => {
@@ -128,6 +132,22 @@ describe('a verdict', () => {
     const jumped: Plan = { ...plan, faults: [{ kind: 'step', atMs: 5500, who: 'node', index: 0, ms: 9000 }] };
     const forgiven = await judge(jumped, played(history));
     expect(forgiven.verdict).toMatchObject({ broken: [], excused: 1 });
+  });
+
+  test('what a mender ended while somebody relied on it, unless that was taken by force', async () => {
+    const history = [...busy(400), held('a', 1n, 5000, 6000)];
+    const end = (atMs: number): Mended[] => [
+      { finding: 'undone_vote', resource: 'r0', leaseRef: 'a-1', replica: 0, atMs },
+    ];
+    const alive = await judge(plan, played(history, undefined, end(5900)));
+    expect(alive.verdict).toMatchObject({ broken: [{ rule: 'ended' }], mended: { undone_vote: 1 } });
+    const over = await judge(plan, played(history, undefined, end(6100)));
+    expect(over.verdict.broken).toEqual([]);
+    const late = await judge(plan, played(history, undefined, end(4000)));
+    expect(late.verdict.broken.map(({ rule }) => rule)).toEqual(['ended']);
+    const force: Entry = { kind: 'force', resource: 'r0', calledMs: 5500, leaseRefs: ['a-1'] };
+    const forced = await judge(plan, played([...history, force], undefined, end(5900)));
+    expect(forced.verdict.broken).toEqual([]);
   });
 
   test('a trace names the rule, the plan that is left, and what happened around it', async () => {
@@ -166,6 +186,7 @@ describe('the sums of many runs', () => {
       twinLost,
     },
     excused: 0,
+    mended: {},
     broken: [],
     digest: '',
     ...more,

@@ -2,6 +2,7 @@
 import { hash } from 'node:crypto';
 import { check, tally } from '../harness/history/check.ts';
 import type { Entry, Rule, Tally, Violation } from '../harness/history/history.ts';
+import { endedAlive, mendedOf } from './ended.ts';
 import { excused } from './excused.ts';
 import type { Plan } from './plan.ts';
 import { checkOptionsOf } from './stable.ts';
@@ -9,8 +10,8 @@ import { type Played, play } from './world/play.ts';
 
 export type Player = (plan: Plan) => Promise<Played>;
 
-/** `crash`: the code itself threw, or never answered. */
-export type Defect = Rule | 'crash';
+/** `crash`: the code itself threw, or never answered; `ended`: a mender took what somebody relied on. */
+export type Defect = Rule | 'crash' | 'ended';
 
 export interface Broken {
   readonly rule: Defect;
@@ -28,6 +29,8 @@ export interface Verdict {
   readonly tally: Tally;
   /** Overlaps that G1 excepts, because a voter's clock had jumped ahead. */
   readonly excused: number;
+  /** What menders have ended, by kind. */
+  readonly mended: Readonly<Record<string, number>>;
   readonly broken: readonly Broken[];
   /** Of the whole history: the same seed gives the same one. */
   readonly digest: string;
@@ -44,7 +47,7 @@ const GRANTS_LEAST = 20;
 const GRANTS_PER_CLIENT_MINUTE = 1.5;
 
 export async function judge(plan: Plan, player: Player = play): Promise<Judged> {
-  const { history, clientSeconds, messages, crash } = await player(plan);
+  const { history, clientSeconds, messages, mended, crash } = await player(plan);
   const found = check(history, checkOptionsOf(plan));
   const violations = found.filter((violation) => !excused(plan, violation));
   const sums = tally(history);
@@ -55,8 +58,10 @@ export async function judge(plan: Plan, player: Player = play): Promise<Judged> 
     messages,
     tally: sums,
     excused: found.length - violations.length,
+    mended: mendedOf(mended),
     broken: [
       ...violations.map(({ rule, resource, atMs, detail }) => ({ rule, resource, atMs, detail })),
+      ...endedAlive(plan, history, mended),
       ...(crash === undefined
         ? []
         : [{ rule: 'crash' as const, resource: '', atMs: plan.endMs, detail: crash.stack ?? crash.message }]),

@@ -19,6 +19,8 @@ export interface Plan {
    * until it worked), and replicas start with it at untilMs. Leases that were granted before are still promised.
    */
   readonly adoption?: { readonly atMs: number; readonly untilMs: number; readonly longestTtlMs: number };
+  /** All replicas mend what faults have left, each time so long after the last; what is younger than `minAgeMs` is left alone. */
+  readonly mends?: { readonly everyMs: readonly [number, number]; readonly minAgeMs: number };
   /** Faults end by then; afterwards clients go on for a while, then stop, and the nodes must come to rest. */
   readonly healMs: number;
   readonly endMs: number;

@@ -100,6 +100,7 @@ function neverEnded({ seed, endMs }: Plan, detail: string): Verdict {
     messages: 0,
     tally,
     excused: 0,
+    mended: {},
     broken: [broken],
     digest: '',
   };

@@ -12,17 +12,18 @@ export async function shrink(plan: Plan, bounds: Bounds): Promise<Plan> {
   let smallest = plan;
   for (;;) {
     const before = sizeOf(smallest);
-    for (const step of [noAdoption, fewerFaults, shorter, fewerClients, plainer, fewerResources]) {
+    for (const step of [noAdoption, noMenders, fewerFaults, shorter, fewerClients, plainer, fewerResources]) {
       smallest = await step(smallest, bounds);
     }
     if (bounds.spent() || sizeOf(smallest) >= before) return smallest;
   }
 }
 
-export function sizeOf({ faults, clients, resources, endMs, adoption }: Plan): number {
+export function sizeOf({ faults, clients, resources, endMs, adoption, mends }: Plan): number {
   const habits = clients.reduce((sum, client) => sum + weightsOf(client.habits).length, 0);
   const parts = faults.length + clients.length + habits + resources.length;
-  return 1000 * (parts + (adoption === undefined ? 0 : 1)) + endMs / 1000;
+  const extras = [adoption, mends].filter((extra) => extra !== undefined).length;
+  return 1000 * (parts + extras) + endMs / 1000;
 }
 
 /** Leaves out as many of `parts` as it can: halves first, then ever smaller pieces (ddmin). */
@@ -52,6 +53,11 @@ async function fewest<T>(
 async function noAdoption(plan: Plan, { breaks }: Bounds): Promise<Plan> {
   const { adoption, ...without } = plan;
   return adoption !== undefined && (await breaks(without)) ? without : plan;
+}
+
+async function noMenders(plan: Plan, { breaks }: Bounds): Promise<Plan> {
+  const { mends, ...without } = plan;
+  return mends !== undefined && (await breaks(without)) ? without : plan;
 }
 
 async function fewerFaults(plan: Plan, { breaks, spent }: Bounds): Promise<Plan> {

@@ -58,6 +58,11 @@ test('the faults have teeth: without a fence, updates are lost', () => {
   expect(sums.twinLost).toBeGreaterThan(0);
 });
 
+test('in a share of them menders are at work, and end everything that they are there for', () => {
+  for (const kind of ['undone_vote', 'orphaned_waiter', 'stale_history'])
+    expect(sums.mended[kind] ?? 0, kind).toBeGreaterThan(0);
+});
+
 test('a seed gives the same history in another process', async () => {
   const [one] = sums.verdicts;
   const { verdict } = await judge(planOf(one!.seed));

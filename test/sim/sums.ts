@@ -18,6 +18,8 @@ export interface Sums {
   readonly faults: Readonly<Record<string, number>>;
   readonly violations: Readonly<Record<string, number>>;
   readonly excused: number;
+  /** By menders, at one node each. */
+  readonly mended: Readonly<Record<string, number>>;
   readonly recovery: { readonly count: number; readonly p50Ms: number; readonly p99Ms: number };
   readonly twinLost: number;
   readonly failures: readonly Failure[];
@@ -41,6 +43,7 @@ export function sumOf(verdicts: readonly Verdict[]): Sums {
     faults: added(valid.map(({ tally }) => tally.faults)),
     violations: added(failures.map(({ rule }) => ({ [rule]: 1 }))),
     excused: total(({ excused }) => excused),
+    mended: added(valid.map(({ mended }) => mended)),
     recovery: {
       count: recoveries.length,
       p50Ms: quantile(recoveries, 0.5),
@@ -99,6 +102,7 @@ export function tableOf(sums: Sums): string {
     ['recovery after the heal', `p50 ${recovery.p50Ms} ms, p99 ${recovery.p99Ms} ms of ${recovery.count}`],
     ['updates the unfenced twin lost', sums.twinLost.toLocaleString('en')],
     ['overlaps excused (clock jumps)', sums.excused.toLocaleString('en')],
+    ['mended', each(sums.mended)],
     ['violations', failures.length === 0 ? '0' : each(sums.violations)],
   ];
   const wide = Math.max(...rows.map(([name]) => name.length));

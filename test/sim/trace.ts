@@ -60,12 +60,17 @@ export function planLines(plan: Plan): string[] {
       `heal at ${seconds(plan.healMs)} s`,
     ...plan.clients.map(clientLine),
     ...(plan.adoption === undefined ? [] : [adoptionLine(plan.adoption)]),
+    ...(plan.mends === undefined ? [] : [mendsLine(plan.mends)]),
     ...plan.faults.map(faultLine),
   ];
 }
 
 function adoptionLine({ atMs, untilMs, longestTtlMs }: NonNullable<Plan['adoption']>): string {
   return `${seconds(atMs)}-${seconds(untilMs)} s: adoption to a longest ttl of ${longestTtlMs} ms`;
+}
+
+function mendsLine({ everyMs, minAgeMs }: NonNullable<Plan['mends']>): string {
+  return `all replicas mend every ${everyMs.join('-')} ms what is at least ${minAgeMs} ms old`;
 }
 
 function clientLine({ name, replica, habits }: ClientPlan): string {

@@ -214,3 +214,55 @@ describe('a fault', () => {
     expect(grantsBetween(history, 3600, 8000)).toBeGreaterThan(0);
   });
 });
+
+describe('half a vote of a replica that died', () => {
+  const ask = {
+    resources: ['r0'],
+    owner: 'a',
+    ttlMs: 30_000,
+    waitMs: 0,
+    mode: 'exclusive',
+    any: 0,
+    priority: 0,
+    requestId: '',
+    labels: {},
+  } as const;
+  const caller = { principal: '', gone: () => false, whenGone: () => () => {} };
+  const unheard = [1, 2].map(
+    (node): Fault => ({
+      kind: 'cut',
+      atMs: 900,
+      untilMs: 1100,
+      replica: 0,
+      node,
+      direction: 'in',
+      manner: 'drop',
+    }),
+  );
+  const plan = planWith([...unheard, { kind: 'kill', atMs: 1040, untilMs: 1200, replica: 0 }], {
+    clients: [],
+    longestTtlMs: 30_000,
+  });
+
+  async function holdersAt(momentsMs: readonly number[], mends?: Plan['mends']): Promise<boolean[]> {
+    const held: boolean[] = [];
+    const played = await play({ ...plan, ...(mends && { mends }) }, (world) => {
+      const { timeline, replicas, nodes } = world;
+      timeline.at(1000, () => void replicas[0]!.door!.locks.acquire(ask, caller));
+      for (const atMs of momentsMs)
+        timeline.at(atMs, () => {
+          const views = nodes.map((node, index) => node.look('r0', world.stamp(index)));
+          held.push(views.some((view) => view?.holder !== undefined));
+        });
+    });
+    expect(played.crash).toBeUndefined();
+    return held;
+  }
+
+  test('stays until its time is over, unless somebody mends', async () => {
+    const momentsMs = [1500, 5000, 25_000];
+    expect(await holdersAt(momentsMs)).toEqual([true, true, true]);
+    const mends = { everyMs: [100, 300], minAgeMs: 1000 } as const;
+    expect(await holdersAt(momentsMs, mends)).toEqual([true, false, false]);
+  });
+});

@@ -14,7 +14,7 @@ interface Door {
 /** What of the service the simulation may touch. */
 const DOORS: readonly Door[] = [
   { path: /^src\/(std|domain)\// },
-  { path: /^src\/locks\/desk\.ts$/ },
+  { path: /^src\/locks\/(desk|mend)\.ts$/ },
   { path: /^src\/locks\/(locks|line)\.ts$/, types: true },
   { path: /^src\/quorum\/(cluster|quorum|bootstrap|adopt)\.ts$/ },
   { path: /^src\/nodes\/(memory-node|clock-watch)\.ts$/ },

@@ -4,6 +4,7 @@ import type { Plan } from '../plan.ts';
 import { longestOf } from '../stable.ts';
 import { armAdoption } from './adoption.ts';
 import { arm } from './faults.ts';
+import type { Mended } from './mender.ts';
 import { World } from './world.ts';
 
 export interface Played {
@@ -13,6 +14,7 @@ export interface Played {
   readonly clientSeconds: number;
   /** Carried between replicas and nodes, and between clients and replicas. */
   readonly messages: number;
+  readonly mended: readonly Mended[];
   /** A defect: a thrown assertion, an unhandled rejection, a call that never settled. */
   readonly crash?: Error;
 }
@@ -35,8 +37,10 @@ function aliveMs(plan: Plan): number {
   return 2 * (2.1 * longestOf(plan) + plan.livenessMs + CLOCKS_MS);
 }
 
-export async function play(plan: Plan): Promise<Played> {
+/** `visit`: sees the world before it begins. */
+export async function play(plan: Plan, visit: (world: World) => void = () => {}): Promise<Played> {
   const world = new World(plan);
+  visit(world);
   const { timeline, history } = world;
   const onRejection = (cause: unknown): void => timeline.fail(cause);
   process.on('unhandledRejection', onRejection);
@@ -51,6 +55,7 @@ export async function play(plan: Plan): Promise<Played> {
     simulatedMs: timeline.nowMs,
     clientSeconds: (plan.clients.length * Math.min(stopMs(plan), timeline.nowMs)) / 1000,
     messages: world.network.messages,
+    mended: world.mended,
     ...(crash === undefined ? {} : { crash }),
   };
 }

@@ -1,5 +1,5 @@
 /** A replica: cluster, quorum and locks of src, wired as src/app.ts wires them, in a simulated process. */
-import type { Probe } from '../../../src/domain/probe.ts';
+import type { CallTraces, Probe } from '../../../src/domain/probe.ts';
 import { silentProbe } from '../../../src/domain/probe.ts';
 import { makeLocks } from '../../../src/locks/desk.ts';
 import { Cluster } from '../../../src/quorum/cluster.ts';
@@ -9,6 +9,7 @@ import { Chance } from './chance.ts';
 import type { MachineClock } from './clocks.ts';
 import { Door } from './door.ts';
 import { Member } from './member.ts';
+import { type Mended, Mender } from './mender.ts';
 import type { Network } from './network.ts';
 import type { NodeProcess } from './node-process.ts';
 import { Process } from './process.ts';
@@ -21,6 +22,7 @@ const YIELD_AFTER_MS = 1000;
 const CLOCK_SKEW_MS = 500;
 /** A replica that comes back has been left with its bootstrap set this often. */
 const BOOTSTRAP_LEFT = 0.1;
+const TRACED_SHARE = 0.2;
 
 export interface ReplicaOptions {
   readonly plan: Plan;
@@ -29,6 +31,7 @@ export interface ReplicaOptions {
   readonly network: Network;
   readonly nodes: readonly NodeProcess[];
   readonly clock: MachineClock;
+  readonly mended: Mended[];
 }
 
 export class Replica {
@@ -173,6 +176,11 @@ export class Replica {
     };
     const locks = makeLocks({ quorum, random, probe, waiting, yieldAfterMs: YIELD_AFTER_MS });
     this.#door = new Door(process, locks, (cause) => timeline.fail(cause));
+    const { mends } = plan;
+    if (mends === undefined) return;
+    const { index: replica, mended } = this.#options;
+    const chance = new Chance(plan.seed, `mender ${cluster.replica}`);
+    new Mender({ quorum, process, chance, timeline, mends, replica, mended }).start();
   }
 
   #member(id: string, replica: string, process: Process): Member {
@@ -195,12 +203,25 @@ export class Replica {
 
   /** A defect that src notices by itself is one all the same. */
   #probe(): Probe {
-    const { timeline } = this.#options;
+    const { timeline, plan, index } = this.#options;
     return {
       ...silentProbe,
+      ...(plan.mends === undefined ? {} : { traces: tracesOf(new Chance(plan.seed, `traces ${index}`)) }),
       notice(_level, message, facts) {
         if (message.includes('defect')) timeline.fail(new Error(`${message}: ${JSON.stringify(facts)}`));
       },
     };
   }
+}
+
+/** A share of the calls is sampled; nobody reads their spans. */
+function tracesOf(chance: Chance): CallTraces {
+  return {
+    current: () =>
+      chance.happens(TRACED_SHARE)
+        ? `00-${chance.bytes(16).toString('hex')}-${'1'.repeat(16)}-01`
+        : undefined,
+    waitedFor: () => {},
+    release: (_grant, act) => act(),
+  };
 }

@@ -7,6 +7,7 @@ import { Chance } from './chance.ts';
 import { Client } from './client.ts';
 import { MachineClock } from './clocks.ts';
 import { durableRuns } from './faults.ts';
+import type { Mended } from './mender.ts';
 import { isOn, Network } from './network.ts';
 import { NodeProcess } from './node-process.ts';
 import { Registers } from './registers.ts';
@@ -23,6 +24,8 @@ const FAR_MS = [3_000, 30_000, 3_600_000, 20 * 365 * 86_400_000] as const;
 export class World {
   readonly timeline = new Timeline(-BEFORE_MS);
   readonly history: Entry[] = [];
+  /** What menders say that they have ended. */
+  readonly mended: Mended[] = [];
   readonly network: Network;
   readonly nodes: readonly NodeProcess[];
   readonly replicas: readonly Replica[];
@@ -33,14 +36,14 @@ export class World {
 
   constructor(plan: Plan) {
     this.#plan = plan;
-    const { timeline, history } = this;
+    const { timeline, history, mended } = this;
     const network = new Network(timeline, plan);
     this.network = network;
     this.nodes = Array.from({ length: plan.nodes }, (_, index) => this.#node(index));
     const { nodes } = this;
     this.replicas = Array.from({ length: plan.replicas }, (_, index) => {
       const clock = new MachineClock(timeline, replicaSkewMs(plan, index));
-      return new Replica({ plan, index, timeline, network, nodes, clock });
+      return new Replica({ plan, index, timeline, network, nodes, clock, mended });
     });
     const stage = { timeline, network, replicas: this.replicas, history, registers: new Registers() };
     this.clients = plan.clients.map((_, index) => new Client(stage, plan, index, new MachineClock(timeline)));
