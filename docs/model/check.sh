@@ -26,6 +26,7 @@ only=" $* "; work=$(mktemp -d); trap 'rm -rf "$work"' EXIT; found=0 running=0
 CI=" hold hold-no-opener hold-no-close undo-any dup-refusers release release-match release-any
   one-late one-per-lease one-own-free crash crash-no-wait tail tail-no-run jump jump-token jump-suspect ahead-close five five-no-close
   repair-first renew-acquires repair-closed repair-fence late-count renew-crash repair-amnesia lost lost-undo
+  mend mend-no-bar mend-few mend-any mend-crash mend-amnesia mend-beat mend-beat-no-bar mend-forgets mend-late
   rejoin rejoin-one-peer rejoin-early floor floor-no-peer floor-first floor-opener
   sweep sweep-drop-only boot-claim boot-look-once boot-no-wait boot-no-cas boot-flushall
   share-beat share-write-past share-readers share-no-close share-no-shut share-repair-any share-crash
@@ -126,6 +127,22 @@ run shorten          off vote -DNR=2 -DSAME -DHELD -DQUIET -DTTLS -DSHORTEN
 H="-DNA=3 -DMAXT=3 -DNR=2 -DSAME -DTTL=1 -DHELD -DHALF -DNOTICK -DNORELEASE"
 run lost             on  vote $H
 run lost-undo        off vote $H -DLOST_UNDO
+# --- the janitor's mending (vote.pml) --------------------------------------------------------------
+N="-DMEND=1 -DTTL=1"
+tiny mend            on  vote $N
+tiny mend-no-bar     off vote $N -DNO_BAR
+tiny mend-few        off vote $N -DBAR_FEW
+run mend-ttl         on  vote -DMEND=1
+run mend-both        on  vote -DMEND=3 -DTTL=1
+run mend-three       on  vote $N -DNA=3 -DNOTICK
+run mend-any         off vote $N -DNA=3 -DNOTICK -DMEND_ANY
+run mend-crash       on  vote $N -DCRASH=1 -DQUIET
+tiny mend-amnesia    off vote $N -DCRASH=1 -DQUIET -DBAR_AMNESIA
+V="-DMEND=1 -DNR=1 -DHELD -DSAME -DQUIET"
+tiny mend-beat       on  vote $V -DTTL=1
+tiny mend-beat-no-bar off vote $V -DTTL=1 -DNO_BAR
+run mend-forgets     on  vote $V -DCRASH=1 -DBARRED
+run mend-late        off vote $V -DCRASH=1 -DBARRED -DBAR_LATE
 # --- what a forgetful node takes over (memory.pml) -----------------------------------------------
 R="-DNA=2 -DMAXT=2 -DCRASH=1 -DQUIET -DSTRAY=1"
 run rejoin           on  memory $R

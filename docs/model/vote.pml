@@ -9,14 +9,17 @@
  * TIME     relative: holders, validity and quarantine hold remaining ticks, an attempt and a
  *          heartbeat hold elapsed ticks; Tick moves all of them.  Total time is unbounded.
  * FENCE    one byte: T*8 + s; s = opener (attempt+1) or 7 = closed; 0 = no fence.
+ * MENDING  (MEND) the janitor ends a lease that some node holds: BAR to all nodes, and when a majority is barred in
+ *          time, undos to all.  It looks at nothing before it bars: when and whom it mends is open, so that rules
+ *          1 to 4 of remains.ts, whatever they let through, can do no more harm than this.
  * ROUND    one Heartbeat at some replica.  Two rounds may run at the same time, also for one
  *          lease (a client that timed out and asked another replica); each has its own ttl.
  *
  * Asserted: G1  no two leases are valid at once (validity as their clients count it)
  *           G2  each grant's token is larger than every earlier grant's; a renewed lease is
  *               still the newest grant
- *           G4  a hold or repair is never accepted at a node that ran this attempt's undo, or
- *               that no undo will reach
+ *           G4  a hold or repair is never accepted at a node that ran this attempt's undo or
+ *               was barred for it, or that no undo will reach
  *           H   a Heartbeat is never an acquire: what no node holds is not renewed
  *           G10 an undo closes no fence that a live lease opened; no release with a made-up id
  *               moves a fence
@@ -43,6 +46,8 @@
  *           pass the fence that refused it by one, whatever the clocks say), SHUT_AHEAD (a token that a
  *           close may not raise the fence to is remembered as closed: the code does not have it),
  *           SANE (each new T is above all earlier ones),
+ *           BARRED (with HELD, MEND, CRASH=1: node 3 has been barred for attempt 0, and has forgotten all since),
+ *           MEND=m (the attempts in the mask m may be mended, each once, by menders side by side),
  *           ASKED (G2 as the guarantees word it: a grant's token is larger than those of all grants that
  *           were answered before it was asked for, and no two share one), NO_G1, NO_G4 (that promise is not asserted)
  * Rules switched OFF (each must give a counterexample):
@@ -64,6 +69,11 @@
  *   PER_LEASE        the value names the lease, not the attempt (with ONE)
  *   OWN_FREE         another attempt of the same secret is no holder in the way (with ONE)
  *   NO_RUN           the meta is not bound to the process run (with TAIL)
+ *   NO_BAR           (with MEND) the mender asks nodes whether they hold it, and shuts nothing
+ *   BAR_FEW          one barred node is enough for the mender
+ *   BAR_AMNESIA      a node in quarantine is barred like any other: what it forgot counts as not held
+ *   BAR_LATE         barred nodes count however long ago the first bar was sent
+ *   MEND_ANY         the mender lets go of whatever the node holds
  *   LOST_UNDO        a Heartbeat that ends in LEASE_LOST undoes what it matched or repaired
  */
 #ifndef NA
@@ -89,6 +99,9 @@
 #endif
 #ifndef ONE
 #define ONE 0
+#endif
+#ifndef MEND
+#define MEND 0
 #endif
 #ifndef NN
 #define NN 3
@@ -189,6 +202,14 @@ byte rfu[NA];              /* nodes that refused */
 #ifdef DUPMSG
 byte okm[NA];              /* nodes whose vote was counted */
 #endif
+#if MEND>0
+byte ms[NA];               /* 0 not mended 1 bars are out 2 decided or given up */
+byte me[NA];               /* elapsed */
+byte mb[NA]; byte mk[NA];  /* bar in flight; nodes that said they are barred */
+#ifdef MEND_ANY
+byte mu[NA];               /* let go of whatever is held: in flight */
+#endif
+#endif
 #if NR>0
 byte rs[NR];               /* 0 not started 1 running 2 over */
 byte re[NR]; byte rt[NR];  /* elapsed; ttl asked for */
@@ -279,6 +300,43 @@ inline undo(x,b) {
 #endif
   t=0
 }
+#if MEND>0
+#ifdef BAR_AMNESIA
+#define BARS(x) 1
+#else
+#define BARS(x) !AMN(x)
+#endif
+#ifdef BAR_FEW
+#define ENOUGH(m) ((m)!=0)
+#else
+#define ENOUGH(m) (BIT(m,0)+BIT(m,1)+BIT(m,2)>=MAJ)
+#endif
+#ifdef BAR_LATE
+#define INTIME(b) 1
+#else
+#define INTIME(b) (me[b]<TTL)
+#endif
+inline bar(x,b) {
+  if
+  :: BARS(x) && own[x]!=b+1 ->
+#ifdef NO_BAR
+     if :: ms[b]==1 -> mk[b]=mk[b]|(1<<x) :: else fi
+#else
+     save(x);
+     if
+     :: !FAR(x,b,0) && (FT(x)<tk[b] || (FT(x)==tk[b] && FS(x)==b+1)) -> fen[x]=tk[b]*8+7
+     :: else
+     fi;
+     if
+     :: STALE(x,b) -> gone[b]=gone[b]|(1<<x);
+        if :: ms[b]==1 -> mk[b]=mk[b]|(1<<x) :: else fi
+     :: else
+     fi
+#endif
+  :: else                                                    /* held, or silent */
+  fi
+}
+#endif
 #if NR>0
 inline counted(x,q) {
   if
@@ -361,6 +419,12 @@ inline key(k,x) {
 #ifdef REFUSERS
      k=k*2+BIT(rfu[a],x);
 #endif
+#if MEND>0
+     k=(k*2+BIT(mb[a],x))*2+BIT(mk[a],x);
+#endif
+#ifdef MEND_ANY
+     k=k*2+BIT(mu[a],x);
+#endif
      a++
   :: else -> break
   od;
@@ -404,6 +468,12 @@ inline sortpair(x,y) {
 #ifdef SHUT_AHEAD
         SWB(shut[a],x,y);
 #endif
+#if MEND>0
+        SWB(mb[a],x,y); SWB(mk[a],x,y);
+#endif
+#ifdef MEND_ANY
+        SWB(mu[a],x,y);
+#endif
         a++
      :: else -> break
      od;
@@ -440,6 +510,9 @@ init {
     own[1]=0; orem[1]=0; tm[0]=0;
     tk[0]=2; lastG=2; fen[0]=17; fen[1]=17; t=1;
     ph[1]=1; tk[1]=t; own[2]=2; orem[2]=TTL; fen[2]=t*8+2; acq[0]=0; ok[1]=1; t=0;
+#endif
+#ifdef BARRED
+    acq[0]=0; ms[0]=1; mb[0]=2; mk[0]=4; amn[2]=1; quar[2]=TTL; faults=1;
 #endif
     goto norm };
 #endif
@@ -554,6 +627,29 @@ end:
 #endif
          skip }; goto norm }
 #endif
+#if MEND>0
+  /* the mender learns the value from a node that holds it, and bars it everywhere */
+  :: atomic { ANYA; ONLY(BIT(MEND,a) && ms[a]==0 && HOLDS(a));
+       d_step { ms[a]=1; mb[a]=ALL }; goto norm }
+  /* barred at a majority: let go */
+  :: atomic { ANYA; ONLY(ms[a]==1 && ENOUGH(mk[a]) && INTIME(a));
+       d_step { ms[a]=2;
+#ifdef MEND_ANY
+         mu[a]=ALL;
+#else
+         und[a]=ALL;
+#endif
+         skip }; goto norm }
+  /* deliver */
+  :: atomic { ANYA; ANYN;
+       if
+       :: BIT(mb[a],n) -> d_step { mb[a]=mb[a]^(1<<n); bar(n,a) }
+#ifdef MEND_ANY
+       :: BIT(mu[a],n) -> d_step { mu[a]=mu[a]^(1<<n); own[n]=0; orem[n]=0 }
+#endif
+       :: else -> goto norm
+       fi; goto norm }
+#endif
 #if NR>0
   /* Heartbeat: begin (the lease may have run out already: any replica serves it, without memory) */
   :: atomic { ANYR; ONLY(rs[r]==0 && ph[RA(r)]==2);
@@ -662,7 +758,11 @@ end:
        :: a<NA ->
           if :: ph[a]==1 && tm[a]<TTL -> tm[a]=tm[a]+1
              :: ph[a]==2 && tm[a]>0 -> tm[a]=tm[a]-1
-             :: else fi; a++
+             :: else fi;
+#if MEND>0
+          if :: ms[a]==1 && me[a]<TTL -> me[a]=me[a]+1 :: else fi;
+#endif
+          a++
        :: else -> break
        od;
 #if NR>0
@@ -775,10 +875,20 @@ norm: /* canonical form: drop messages without any effect, forget what nothing r
        :: else -> break
        od;
 #endif
+#if MEND>0
+       if :: ms[a]==1 && !INTIME(a) -> ms[a]=2 :: else fi;
+       if :: ms[a]==2 -> me[a]=0; mk[a]=0 :: else fi;
+#ifdef BAR_LATE
+       me[a]=0;
+#endif
+#endif
 #if !defined(NO_OPENER) && !defined(PER_LEASE)
        n=0;
        do
        :: n<NN ->
+#if MEND>0
+          if :: LASTING && ms[a]==2 && own[n]!=a+1 && STALE(n,a) && !BIT(i,n) -> mb[a]=mb[a]&~(1<<n) :: else fi;
+#endif
           /* a hold that will always be STALE, an undo that finds its work done */
           if :: LASTING && ph[a]>0 && own[n]!=a+1 && STALE(n,a) -> acq[a]=acq[a]&~(1<<n) :: else fi;
 #ifndef UNDO_ANY
@@ -805,7 +915,13 @@ norm: /* canonical form: drop messages without any effect, forget what nothing r
 #ifdef RELEASE
                  && rlm[a]==0 && rno[a]==0
 #endif
+#if MEND>0
+                 && mb[a]==0
+#endif
                  && !HOLDS(a)) -> tk[a]=0;
+#if MEND>0
+             ms[a]=2; me[a]=0; mk[a]=0;
+#endif
 #ifdef AHEAD
              sn[a]=0; rel[a]=0;
 #endif

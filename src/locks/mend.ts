@@ -7,6 +7,7 @@ import { noQuorum, type Refusal } from '../domain/refusals.ts';
 import type { Answer, NodeHolder } from '../nodes/node.ts';
 import { answeredCount } from '../quorum/ballot.ts';
 import type { Quorum } from '../quorum/quorum.ts';
+import { leftMs, Stopwatch } from '../quorum/validity.ts';
 import { readCard, viewOf } from './card.ts';
 import { mergePages } from './inspect.ts';
 import type { HolderView, LockEvent, WaiterView } from './locks.ts';
@@ -220,9 +221,12 @@ async function end(quorum: Quorum, leftover: Leftover, barOff: boolean): Promise
   const { secret, token } = splitValue(value);
   const shared = mode === 'shared' ? { mode } : {};
   const asked = barOff ? [] : freeAt;
+  const watch = new Stopwatch(quorum.clock);
   const answers = await askEach(quorum, asked, { kind: 'bar', secret, token, value, resources, ...shared });
   const barred = answers.filter((answer) => answer.kind === 'barred' && answer.barred).length;
   if (barred < quorum.majority && !barOff) return gone;
+  // A node that forgot its bar votes again after the longest ttl: bars count together only within less than that.
+  if (leftMs(readCard(holder).ttlMs, watch.elapsedMs()) <= 0) return gone;
   const ends = await quorum.undo.send(endOf({ secret, token, value, resources }, why, REASON, true), heldAt);
   return new Set(heldAt.filter((_, at) => ends[at]?.kind === 'released'));
 }

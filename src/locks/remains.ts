@@ -15,7 +15,7 @@
  *   5. (mend.ts) A majority of the nodes BAR the value, each in one script in which it does not hold it. From then on no
  *      message, however late, can give it a majority; and whatever was promised with it is over, for each majority has
  *      one of these nodes in it, which let go of it only by its time, by a release or by an undo, or has forgotten it
- *      and sat its quarantine out (G1, G8).
+ *      and sat its quarantine out (G1, G8). All within its ttl, for a node may forget that it was barred, too.
  *
  * Only then those that hold it are told to let go.
  */

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Mode } from '../../../src/domain/lease.ts';
 import { type Mend, makeMend, type Sight } from '../../../src/locks/mend.ts';
 import type { NodeOp } from '../../../src/nodes/node.ts';
-import { leaseOf, TTL_MS, World } from './world.ts';
+import { leaseOf, quiet, TTL_MS, World } from './world.ts';
 
 const AGE_MS = 1000;
 
@@ -83,6 +83,28 @@ describe('half a vote', () => {
     expect((await world.finish(mend.mend(sight))).map((finding) => finding.mended)).toEqual([false]);
     expect(world.holders().filter((held) => held !== '').length).toBe(1);
   });
+
+  test.each([
+    { awayMs: 50_000, mended: true },
+    { awayMs: 60_000, mended: false },
+  ])(
+    'is mended: $mended, by a mender whose machine slept $awayMs ms among the bars',
+    async ({ awayMs, mended }) => {
+      const { world, mend } = await scene();
+      await halfAVote(world, [1]);
+      await world.advance(AGE_MS);
+      const sight = await seen(mend);
+      world.fate = (_, node, op) => (op.kind === 'bar' && node === 2 ? 'later' : 'now');
+      const done = mend.mend(sight);
+      await quiet();
+      expect(world.view(0)?.fence?.state).toBe('undone');
+      // While it sleeps n0 may forget that it was barred, and vote again before n2 hears of it.
+      world.replica('j').clock.stepWall(awayMs * 1000);
+      expect((await world.finish(done)).map((finding) => finding.mended)).toEqual([mended]);
+      expect(world.view(2)?.fence?.state).toBe('undone');
+      expect(world.holders().filter((held) => held !== '').length).toBe(mended ? 0 : 1);
+    },
+  );
 
   test('of several resources is left where somebody older holds another of them', async () => {
     const { world, mend } = await scene();
