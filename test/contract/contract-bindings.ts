@@ -160,6 +160,16 @@ function describeEnds(node: () => Caller): void {
     expect((await node().look('b'))?.holder).toEqual(holderOf(both, { resource: 'b', binding: 1 }));
   });
 
+  test('0 leaves a lease that a repeat has taken over, also where only its other half bears the marker', async () => {
+    const marker = { key: 'k', digest: 'd' };
+    await node().hold(first);
+    await node().hold({ ...both, resources: ['b'] }, { marker });
+    const repeat = attempt('two', tokenAt(1), 'a');
+    expect(await node().hold(repeat, { marker })).toMatchObject({ kind: 'replay', value: first.value });
+    expect(await node().release(first, { binding: 0 })).toEqual(unmatched);
+    expect(await node().release(first, { binding: 1 })).toEqual(matched);
+  });
+
   test('of an end or not: a Release without one always lets go', async () => {
     await node().hold(first);
     await resume(first);

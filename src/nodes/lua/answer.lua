@@ -9,8 +9,8 @@ Last part of the votes script (concatenated by ../scripts.ts), whose locals, KEY
 -- pieces and read in part: struct.pack of one costs as much as both commands.
 local byte, char, find = string.byte, string.char, string.find
 local HELD, RELEASED = 'held\31' .. micros(now) .. '\31', 'released\31' .. micros(now) .. '\31'
--- Expiry, slot, flags, then state and binding passed over, fence, measures of the body.
-local READ_FREE, READ_HELD = '<dBBxxxxxd', '<dBBxxxxxdBBI2'
+-- Expiry, slot, flags, then state passed over, binding (passed over where nobody holds), fence, measures of the body.
+local READ_FREE, READ_HELD = '<dBBxxxxxd', '<dBBxI4dBBI2'
 -- Flags, state and binding of a plain holder and of nobody after a release.
 local TAKEN, LEFT, NOBODY, NO_BODY = '\0o\0\0\0\0', '\0r\0\0\0\0', pack('<d', 0), '\0\0\0\0'
 local FENCE = struct.size('<dBBc1I4') + 1
@@ -44,14 +44,13 @@ local function hold_plainly(name, number, ttl, from, till, put)
   return 'h'
 end
 
--- Its binding is 0, whatever was named: a newer one comes with a renewal, which is then the newest event, or with a
--- marker, so never without a flag.
+-- Of a binding above 0 the long way knows: here any that was named would do.
 local function release_plainly(name, number, value)
   local key = PREFIX .. name
   local stored = call('HGET', key, 's')
   if not stored then return nil end
-  local expiry, slot, flags, fence, from, length, till = unpack_header(READ_HELD, stored)
-  if expiry <= now or expiry > now + longest or flags > 0 or fence ~= number then return nil end
+  local expiry, slot, flags, binding, fence, from, length, till = unpack_header(READ_HELD, stored)
+  if expiry <= now or expiry > now + longest or flags > 0 or binding > 0 or fence ~= number then return nil end
   -- Compared where it stands: to cut it out would make a text, and hash it.
   if length ~= #value or find(stored, value, TAIL, true) ~= TAIL then return nil end
   local before = TAIL - 1
