@@ -1,5 +1,5 @@
 #!/bin/bash
-# The checks, then every test, in three lanes side by side: the faults, the Python client's own tests, and all the rest.
+# The checks, then every test, in three lanes side by side: the faults and the models, the Python client's own tests, and all the rest.
 # Goes on after a failure, and ends with what failed and a count. With arguments (vitest's) only what they name runs.
 set -euo pipefail
 
@@ -27,9 +27,9 @@ clients/python/check.sh --junitxml="$report/python.xml" >"$report/python.log" 2>
 checking=$!
 faulting=
 if [ $# -eq 0 ]; then
-  lane faults --project real test/fault >"$report/faults.log" 2>&1 &
+  lane faults --project real test/fault test/model >"$report/faults.log" 2>&1 &
   faulting=$!
-  set -- --exclude 'test/fault/**'
+  set -- --exclude 'test/fault/**' --exclude 'test/model/**'
 fi
 
 tests=0 python=0

@@ -51,7 +51,8 @@ describe('a replica that drains', () => {
 });
 
 describe('two callers with one request_id', () => {
-  const ask = { owner: 'twice', requestId: 'r-1', waitMs: 4000, ttlMs: 15_000 };
+  // Longer than until a place is told anew: on a busy machine a node may miss it the first time.
+  const ask = { owner: 'twice', requestId: 'r-1', waitMs: 12_000, ttlMs: 15_000 };
 
   /** Waits, and stands in line at every node as this desk asked for it. */
   async function waitingAt(desk: Desk, caller?: Leaver): Promise<{ answer: ReturnType<Desk['acquire']> }> {
