@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { Probe } from '../domain/probe.ts';
 import type { FieldViolation } from '../domain/refusals.ts';
 import { type Clock, systemClock, type Timer } from '../std/clock.ts';
+import { Telling, untoldText } from './access/acts.ts';
 import { type Doorkeeper, Failure, type FailureReason } from './access/authenticator.ts';
 import type { ClientCertificate } from './access/certificates.ts';
 import { AccessDoor } from './access/door.ts';
@@ -27,9 +28,6 @@ export interface SecurityOptions {
 
 type OnSocket = (socket: Socket, certificate: ClientCertificate | undefined) => void;
 
-/** Announcements of refused callers in one second; the rest is counted. */
-const ACTS_MAX = 20;
-const ACTS_MS = 1000;
 const DAY_MS = 86_400_000;
 const SOON_MS = 14 * DAY_MS;
 
@@ -37,13 +35,11 @@ export class Security {
   readonly authenticator: Doorkeeper;
   readonly #options: SecurityOptions;
   readonly #clock: Clock;
+  readonly #telling: Telling;
   readonly #access: AccessDoor;
   readonly #tls: TlsDoor | undefined;
   #onSocket: OnSocket = (socket) => void socket.destroy();
   #onReload: () => void = () => {};
-  #toldSinceMs = Number.NEGATIVE_INFINITY;
-  #told = 0;
-  #untold = 0;
   #look: Timer | undefined;
 
   /** Throws with every problem at once. */
@@ -51,6 +47,7 @@ export class Security {
     this.#options = options;
     const { settings, probe } = options;
     this.#clock = options.clock ?? systemClock;
+    this.#telling = new Telling(this.#clock);
     this.#access = new AccessDoor({ clock: this.#clock, probe });
     this.authenticator = this.#access;
     const access = this.#access.prepare(settings.access);
@@ -142,18 +139,8 @@ export class Security {
   /** One that is not known: counted always, told of as often as somebody could read it. */
   refused({ reason, detail }: Failure, peer: string, method: string): void {
     this.#options.onFailure?.(reason);
-    const nowMs = this.#clock.monotonicMs();
-    if (nowMs - this.#toldSinceMs >= ACTS_MS) {
-      this.#toldSinceMs = nowMs;
-      this.#told = 0;
-    }
-    this.#told += 1;
-    if (this.#told > ACTS_MAX) {
-      this.#untold += 1;
-      return;
-    }
-    const more = this.#untold === 0 ? '' : `; ${this.#untold} more were refused and not told of`;
-    this.#untold = 0;
+    const untold = this.#telling.next();
+    if (untold === undefined) return;
     this.#options.probe.acted({
       timeMs: this.#nowMs(),
       action: 'authenticate',
@@ -165,7 +152,7 @@ export class Security {
       leaseRef: '',
       why: '',
       outcome: 'UNAUTHENTICATED',
-      detail: `${reason}: ${detail}${method === '' ? '' : ` (${method})`}${more}`,
+      detail: `${reason}: ${detail}${method === '' ? '' : ` (${method})`}${untoldText(untold)}`,
       traceId: '',
     });
   }

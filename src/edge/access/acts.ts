@@ -10,11 +10,11 @@ export type Facts = Partial<Pick<Act, 'resources' | 'owner' | 'leaseRef' | 'why'
 
 export const factsOf = ({ resources, owner, leaseRef }: Lease): Facts => ({ resources, owner, leaseRef });
 
-/** Refusals of one identity that are told of in one second; the rest is counted. */
+/** Refusals of one identity, or of all that are nobody, that are told of in one second; the rest is counted. */
 const TOLD_MAX = 20;
 const TOLD_MS = 1000;
 
-/** Keeps one caller's refusals from filling the log. */
+/** Keeps refusals from filling the log. */
 export class Telling {
   readonly #clock: Clock;
   #sinceMs = -Infinity;
@@ -41,6 +41,11 @@ export class Telling {
     this.#untold = 0;
     return untold;
   }
+}
+
+/** What the next one that is told of says of those before it. */
+export function untoldText(untold: number): string {
+  return untold === 0 ? '' : `; ${untold} more were refused and not told of`;
 }
 
 export class Acts {
@@ -88,8 +93,7 @@ export class Acts {
     if (reason === 'QUOTA') this.#probe.overQuota(metadata.quota ?? '');
     const untold = this.kept ? (telling === undefined ? 0 : telling.next()) : undefined;
     if (untold === undefined) return refusal;
-    const more = untold === 0 ? '' : `; ${untold} more were refused and not told of`;
-    this.acted(action, reason, { ...facts, detail: message + more });
+    this.acted(action, reason, { ...facts, detail: message + untoldText(untold) });
     return refusal;
   }
 }
