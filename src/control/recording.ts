@@ -46,7 +46,7 @@ export class Recording {
   readonly families: readonly Family[];
   /** What it hears of the path. */
   readonly sinks: readonly Sink[];
-  readonly #recent = new MemorySink(RECENT, ({ priority }) => priority === 'now');
+  readonly #recent = new MemorySink(RECENT, { urgentOnly: true });
   readonly #audit: AuditLog | undefined;
 
   constructor({ settings, version, clock, nodes, notice, auditFile }: RecordingOptions) {

@@ -37,7 +37,11 @@ export interface AlertsOptions {
 
 export class Alerts implements Observer {
   readonly families: readonly Family[];
-  readonly sink: EventSink = { name: 'alerts', deliver: async (batch) => this.#heard(batch) };
+  readonly sink: EventSink = {
+    name: 'alerts',
+    urgentOnly: true,
+    deliver: async (batch) => this.#heard(batch),
+  };
   readonly probe: Pick<Probe, 'nodeState'> = {
     nodeState: (node, state, detail) => this.#nodeState(node, state, detail),
   };

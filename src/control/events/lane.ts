@@ -119,11 +119,13 @@ export class Lane {
     options.metrics.declare(sink.name);
   }
 
-  /** Takes them into its queue; the sink hears later. */
-  offer(events: readonly Captured[], before: Stretch | undefined): void {
-    if (before !== undefined) this.#missed.add(before);
+  /** Takes what its sink wants into its queue; the sink hears later. `missed`: what was dropped before these. */
+  offer(events: readonly Captured[], missed: Readonly<Record<Priority, Stretch | undefined>>): void {
+    const { urgentOnly } = this.#sink;
+    if (missed.now !== undefined) this.#missed.add(missed.now);
+    if (missed.routine !== undefined && urgentOnly !== true) this.#missed.add(missed.routine);
     for (const event of events) {
-      if (event.isBy(this.#sink)) continue;
+      if (event.isBy(this.#sink) || (urgentOnly === true && event.priority === 'routine')) continue;
       this.#taken += 1;
       const gone = this.#state === 'closed' ? event : this.#queue.push(event);
       if (gone !== undefined) this.#lose([gone]);

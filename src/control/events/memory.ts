@@ -5,17 +5,17 @@ import { Missed, type Stretch } from './stretch.ts';
 
 export class MemorySink implements EventSink {
   readonly name = 'memory';
+  declare readonly urgentOnly?: true;
   readonly #events: Ring<ControlEvent>;
   readonly #missed = new Missed();
-  readonly #keeps: (event: ControlEvent) => boolean;
 
-  constructor(capacity: number, keeps: (event: ControlEvent) => boolean = () => true) {
+  constructor(capacity: number, { urgentOnly }: Pick<EventSink, 'urgentOnly'> = {}) {
     this.#events = new Ring(capacity);
-    this.#keeps = keeps;
+    if (urgentOnly) this.urgentOnly = urgentOnly;
   }
 
   async deliver(batch: readonly ControlEvent[]): Promise<void> {
-    for (const event of batch) if (this.#keeps(event)) this.#events.push(event);
+    for (const event of batch) this.#events.push(event);
   }
 
   missed(count: number, fromMs: number, untilMs: number): void {

@@ -19,15 +19,21 @@ export interface PipelineOptions {
 }
 
 /** Somebody is told, or loses what it believes in: nobody may hear of that half a second late. */
-const URGENT: readonly Happening['type'][] = ['forced', 'lost', 'quorum_lost', 'quorum_regained'];
+const URGENT = new Set<Happening['type']>(['forced', 'lost', 'quorum_lost', 'quorum_regained']);
 
 export class EventPipeline implements Pipeline {
   readonly probe: Pick<Probe, 'happened'> = { happened: (happening) => this.#capture(happening) };
   readonly #options: PipelineOptions;
   readonly #bounds: Bounds;
   readonly #ring: Ring<Captured>;
-  readonly #dropped = new Missed();
+  readonly #dropped: Readonly<Record<Priority, Missed>> = { now: new Missed(), routine: new Missed() };
+  /** By the name of their sink. */
   readonly #lanes = new Map<string, Lane>();
+  /**
+   * Whether any sink wants routine events. Where none does they must not even be kept: what a ring keeps for a moment
+   * outlives collections of garbage, and costs far more than it cost to make.
+   */
+  #routine = false;
   /** Sinks run in nobody's name: not in the trace of the call that happened to fill a batch. */
   readonly #outside = AsyncLocalStorage.snapshot();
   #seq = 0;
@@ -46,6 +52,7 @@ export class EventPipeline implements Pipeline {
     assert(!this.#lanes.has(sink.name), `two event sinks are called ${sink.name}`);
     const { clock, capacity, metrics, notice } = this.#options;
     this.#lanes.set(sink.name, new Lane(sink, { clock, capacity, bounds: this.#bounds, metrics, notice }));
+    if (sink.urgentOnly !== true) this.#routine = true;
   }
 
   async flush(): Promise<void> {
@@ -64,15 +71,16 @@ export class EventPipeline implements Pipeline {
   }
 
   #capture(happening: Happening): void {
+    const priority: Priority = URGENT.has(happening.type) ? 'now' : 'routine';
+    if (priority === 'routine' && !this.#routine) return;
     if (this.#state === 'closed') {
       this.#options.metrics.dropped(1);
       return;
     }
-    const priority: Priority = URGENT.includes(happening.type) ? 'now' : 'routine';
     this.#seq += 1;
     const gone = this.#ring.push(new Captured(this.#seq, priority, happening));
     if (gone !== undefined) {
-      this.#dropped.addOne(gone.happening.timeMs);
+      this.#dropped[gone.priority].addOne(gone.happening.timeMs);
       this.#options.metrics.dropped(1);
     }
     if (this.#soon) return;
@@ -96,9 +104,8 @@ export class EventPipeline implements Pipeline {
     this.#timer?.cancel();
     this.#timer = undefined;
     this.#soon = false;
-    const before = this.#dropped.take();
+    const missed = { now: this.#dropped.now.take(), routine: this.#dropped.routine.take() };
     const events = this.#ring.take(this.#ring.size);
-    if (events.length === 0 && before === undefined) return;
-    for (const lane of this.#lanes.values()) lane.offer(events, before);
+    for (const lane of this.#lanes.values()) lane.offer(events, missed);
   }
 }

@@ -157,6 +157,44 @@ describe('the ring', () => {
   });
 });
 
+describe('a sink that wants nothing but what is urgent', () => {
+  const urgentOnly = (name: string) => new ScriptedSink(name, 'take', { urgentOnly: true });
+
+  test('is not called for routine events, beside one that gets them all', async () => {
+    const stage = new Stage();
+    const [some, all] = [urgentOnly('some'), new ScriptedSink('all')];
+    stage.sinks(some, all);
+    stage.capture('a', 'b');
+    stage.pipeline.probe.happened(happening('urgent', { type: 'lost' }));
+    stage.capture('c');
+    await stage.pass(600);
+    expect(some.tried).toEqual([['urgent']]);
+    expect(all.took.flat()).toEqual(['a', 'b', 'urgent', 'c']);
+  });
+
+  test('does not miss routine events that were dropped, and does miss urgent ones', async () => {
+    const stage = new Stage({ capacity: 2 });
+    const [some, all] = [urgentOnly('some'), new ScriptedSink('all')];
+    stage.sinks(some, all);
+    stage.pipeline.probe.happened(happening('urgent', { type: 'lost', timeMs: 5 }));
+    stage.capture('a', 'b', 'c');
+    await stage.pass(600);
+    expect([some.misses, all.misses]).toEqual([[[1, 5, 5]], [[2, 1, 5]]]);
+  });
+
+  test('where no sink wants more, routine events are not kept: they can push out no other', async () => {
+    const stage = new Stage({ capacity: 2 });
+    const some = urgentOnly('some');
+    stage.sinks(some);
+    stage.pipeline.probe.happened(happening('urgent', { type: 'lost' }));
+    stage.capture('a', 'b', 'c');
+    await stage.pass(600);
+    expect([some.took, some.misses]).toEqual([[['urgent']], []]);
+    expect(stage.count('holdfast_events_dropped_total')).toEqual({ '': 0 });
+    expect(stage.count('holdfast_sink_pending')).toEqual({ some: 0 });
+  });
+});
+
 describe('the end', () => {
   test('flush waits until every sink has what was captured before', async () => {
     const stage = new Stage();
