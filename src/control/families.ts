@@ -21,49 +21,46 @@ interface Sample {
 const CHILDREN_MAX = 2000;
 const OVERFLOW = 'overflow';
 
-/** Children by their label values, found through one map for each label. */
+/** Label names, at most three. */
+type Names = readonly string[];
+
+/** Children by the values of their labels: a map in a map for each further label. */
 class Children<T> {
   readonly all: { readonly labels: Readonly<Record<string, string>>; readonly child: T }[] = [];
-  readonly #names: readonly string[];
+  readonly #names: Names;
   readonly #make: () => T;
   readonly #root = new Map<string, unknown>();
 
-  constructor(names: readonly string[], make: () => T) {
+  constructor(names: Names, make: () => T) {
     this.#names = names;
     this.#make = make;
   }
 
-  of(values: readonly string[]): T {
+  /** Label by label, not as a list: an update must leave no garbage behind. */
+  of(a = '', b = '', c = ''): T {
+    const { length } = this.#names;
+    let found = this.#root.get(a);
+    if (length > 1) found = (found as Map<string, unknown> | undefined)?.get(b);
+    if (length > 2) found = (found as Map<string, unknown> | undefined)?.get(c);
+    return (found as T | undefined) ?? this.#added([a, b, c]);
+  }
+
+  #added(given: readonly string[]): T {
+    const names = this.#names;
+    if (this.all.length >= CHILDREN_MAX && given[0] !== OVERFLOW) {
+      return this.of(...(names.map(() => OVERFLOW) as [string?, string?, string?]));
+    }
+    const values = given.slice(0, Math.max(1, names.length));
+    const child = this.#make();
     let level = this.#root;
-    const last = values.length - 1;
-    for (let at = 0; at < last; at++) {
-      let next = level.get(values[at]!) as Map<string, unknown> | undefined;
-      if (next === undefined) {
-        if (this.#full(values)) return this.#overflow();
-        next = new Map();
-        level.set(values[at]!, next);
-      }
+    for (const value of values.slice(0, -1)) {
+      const next = (level.get(value) as Map<string, unknown> | undefined) ?? new Map<string, unknown>();
+      level.set(value, next);
       level = next;
     }
-    const key = last < 0 ? '' : values[last]!;
-    const found = level.get(key) as T | undefined;
-    if (found !== undefined) return found;
-    if (this.#full(values)) return this.#overflow();
-    const child = this.#make();
-    level.set(key, child);
-    this.all.push({
-      labels: Object.fromEntries(this.#names.map((name, at) => [name, values[at] ?? ''])),
-      child,
-    });
+    level.set(values.at(-1)!, child);
+    this.all.push({ labels: Object.fromEntries(names.map((name, at) => [name, values[at]!])), child });
     return child;
-  }
-
-  #full(values: readonly string[]): boolean {
-    return this.all.length >= CHILDREN_MAX && values[0] !== OVERFLOW;
-  }
-
-  #overflow(): T {
-    return this.of(this.#names.map(() => OVERFLOW));
   }
 }
 
@@ -82,8 +79,8 @@ export class Numbers implements Family {
     if (labels.length === 0) this.of();
   }
 
-  of(...values: string[]): { value: number } {
-    return this.#children.of(values);
+  of(a?: string, b?: string, c?: string): { value: number } {
+    return this.#children.of(a, b, c);
   }
 
   get(): ReturnType<Family['get']> {
@@ -127,8 +124,8 @@ export class Histograms implements Family {
     if (labels.length === 0) this.of();
   }
 
-  of(...values: string[]): Spread {
-    return this.#children.of(values);
+  of(a?: string, b?: string, c?: string): Spread {
+    return this.#children.of(a, b, c);
   }
 
   get(): ReturnType<Family['get']> {

@@ -13,13 +13,16 @@ export function makeRecorder(
   classOf: (resource: string) => string,
 ): Recorder {
   const configured = new Set(nodes);
+  const waiters = all.waiters.of();
+  const kept = all.kept.of();
+  const batches = all.batches.of();
   return {
     operation(name, outcome, tookMs, reason = '') {
       all.operations.of(name, outcome, reason).value += 1;
       all.operationSeconds.of(name).observe(tookMs / 1000);
     },
     waiters(count) {
-      all.waiters.of().value = count;
+      waiters.value = count;
     },
     waited(ms, resource) {
       all.waitSeconds.of(classOf(resource)).observe(ms / 1000);
@@ -30,14 +33,14 @@ export function makeRecorder(
       if (gapMs !== undefined) all.handoverSeconds.of(name).observe(gapMs / 1000);
     },
     kept(count) {
-      all.kept.of().value = count;
+      kept.value = count;
     },
     vote(_op, node, answer) {
       all.votes.of(node, answer).value += 1;
       if (answer === 'stale') all.staleTokens.of('vote').value += 1;
     },
     batch(_node, operations) {
-      all.batches.of().observe(operations);
+      batches.observe(operations);
     },
     roundTrip(node, tookMs) {
       all.nodeSeconds.of(node).observe(tookMs / 1000);
