@@ -192,7 +192,7 @@ function openEdge(
     keepalive: { timeMs: settings.keepaliveTimeMs, timeoutMs: settings.keepaliveTimeoutMs },
     probe,
     security,
-    tracing: tracing.active,
+    tracing: tracing.active ? { rootShare: settings.tracing.rootShare, random: systemRandom } : undefined,
     version,
     status: () => withWarnings(store.status(), security.warnings),
     operations: {

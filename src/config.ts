@@ -16,6 +16,7 @@ import {
 } from './config/sources.ts';
 import { stateDirOf } from './config/state-dir.ts';
 import { flagOf, type Key, keys, type LogLevel, type Setting, table, type Values } from './config/table.ts';
+import { type TracingSettings, tracingOf } from './config/tracing.ts';
 import { type Address, formatAddress, isShowable, parseAddress } from './config/values.ts';
 
 export type { ArchiveSetting, ClientAuth, LockClass } from './config/operations.ts';
@@ -67,13 +68,6 @@ export interface Settings {
   /** What the service may keep between runs; undefined: this user has no such place. */
   readonly stateDir?: string;
   readonly tracing: TracingSettings;
-}
-
-/** What OTEL_* asks of us; the SDK reads the rest of OTEL_* by itself. */
-export interface TracingSettings {
-  readonly asked: boolean;
-  /** Undefined: OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES has it. */
-  readonly serviceName: string | undefined;
 }
 
 /** One line of `holdfast config`; the value never shows a secret. */
@@ -218,18 +212,6 @@ function find(key: Key, layers: readonly Layer[], readFile: ReadFile, problems: 
     return undefined;
   }
   return undefined;
-}
-
-const TRACES = ['OTEL_TRACES_EXPORTER', 'OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'];
-
-/** Unasked, the SDK would export to localhost:4318; an empty variable counts as unset, as its specification says. */
-function tracingOf(env: Environment): TracingSettings {
-  const disabled =
-    env.OTEL_SDK_DISABLED?.trim().toLowerCase() === 'true' || env.OTEL_TRACES_EXPORTER === 'none';
-  const asked = !disabled && TRACES.some((name) => (env[name] ?? '') !== '');
-  const named =
-    (env.OTEL_SERVICE_NAME ?? '') !== '' || /(^|,)\s*service\.name=/.test(env.OTEL_RESOURCE_ATTRIBUTES ?? '');
-  return { asked, serviceName: named ? undefined : 'holdfast' };
 }
 
 /** The table of settings for usage texts, in its order. */

@@ -97,7 +97,6 @@ const edge = await startEdge({
   addresses: ['127.0.0.1:0'],
   keepalive: { timeMs: 10_000, timeoutMs: 5000 },
   probe: silentProbe,
-  tracing: false,
   version: 'floor',
   status: () =>
     ({ embedded: true, nodes: [], quorumMargin: 0, warnings: [], ready: true, floor: '' }) as never,

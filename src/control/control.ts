@@ -191,9 +191,8 @@ class Room implements Control {
 
 export async function openControl(options: ControlOptions): Promise<Control> {
   const { settings, version } = options;
-  const { asked, serviceName } = settings.tracing;
   const auditFile = await auditFileOf(settings, version, systemClock);
-  const room = new Room(options, await startTracing({ asked, serviceName }), auditFile);
+  const room = new Room(options, await startTracing(settings.tracing), auditFile);
   try {
     await room.openArchive(settings);
   } catch (error) {

@@ -10,16 +10,21 @@ export interface TracingOptions {
   readonly asked: boolean;
   /** Undefined: OTEL_* names the service. */
   readonly serviceName: string | undefined;
+  /** Who begins a trace has drawn lots for it already (edge/tracing.ts). */
+  readonly rootShare: number | undefined;
 }
 
 const SHUTDOWN_MS = 3000;
 
 /** The import costs some hundred milliseconds and many megabytes, so it is made only when asked. */
-export async function startTracing({ asked, serviceName }: TracingOptions): Promise<Tracing> {
+export async function startTracing({ asked, serviceName, rootShare }: TracingOptions): Promise<Tracing> {
   if (!asked) return { active: false, shutdown: async () => {} };
-  const { NodeSDK, resources } = await import('@opentelemetry/sdk-node');
+  const { NodeSDK, resources, tracing } = await import('@opentelemetry/sdk-node');
   const sdk = new NodeSDK({
     ...(serviceName === undefined ? {} : { serviceName }),
+    ...(rootShare === undefined
+      ? {}
+      : { sampler: new tracing.ParentBasedSampler({ root: new tracing.AlwaysOnSampler() }) }),
     // Wrapping modules costs 1.3 to 1.7 times the CPU, and metrics and logs have doors of their own.
     instrumentations: [],
     metricReaders: [],

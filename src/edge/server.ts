@@ -36,7 +36,7 @@ import { Security } from './security.ts';
 import { sessionHandler } from './session-calls.ts';
 import { draining } from './status.ts';
 import { type StreamContext, Streams } from './streams.ts';
-import { openTelemetryTracing } from './tracing.ts';
+import { openTelemetryTracing, type Sampling } from './tracing.ts';
 import { viewCalls } from './view-calls.ts';
 import { type WatchContext, WatchStreams, watchHandler } from './watch-calls.ts';
 
@@ -51,8 +51,8 @@ export interface EdgeOptions {
   readonly probe: Probe;
   /** Absent: everybody may call, in clear. */
   readonly security?: Security;
-  /** True only if an OpenTelemetry provider is registered. */
-  readonly tracing: boolean;
+  /** Present only if an OpenTelemetry provider is registered. */
+  readonly tracing?: Sampling | undefined;
   readonly version: string;
   status(): ServiceHealth;
   readonly operations?: Operations;
@@ -124,7 +124,7 @@ class RunningEdge implements Edge {
       (socket, certificate) => this.#take(socket, certificate),
       () => this.#idleStreams.identifyAgain(security.authenticator),
     );
-    const tracing = options.tracing ? openTelemetryTracing() : undefined;
+    const tracing = options.tracing && openTelemetryTracing(options.tracing);
     const context: AdminContext & WatchContext & StreamContext = {
       visits: new Visits({ locks: options.locks, settings: options.settings, probe, clock: this.#clock }),
       probe,

@@ -13,6 +13,7 @@ import {
   type Tracer,
   trace,
 } from '@opentelemetry/api';
+import type { Random } from '../std/random.ts';
 
 /** What the interceptor knows of a call as it begins. */
 export interface CallFacts {
@@ -119,11 +120,24 @@ function serverAttributes(host: string): Record<string, string | number> {
     : { 'server.address': address, 'server.port': Number(port) };
 }
 
+export interface Sampling {
+  /** Of calls that come without a trace, so many begin one; undefined: the SDK's sampler decides on each. */
+  readonly rootShare: number | undefined;
+  readonly random: Random;
+}
+
 /** To be used only when a provider is registered: the API without one costs and records nothing. */
-export function openTelemetryTracing(): Tracing {
+export function openTelemetryTracing({ rootShare, random }: Sampling): Tracing {
   const tracer = trace.getTracer(TRACER);
+  const fields = propagation.fields();
+  // The SDK makes a span and its ids first and then asks its sampler, which costs most where nearly none is sampled.
+  const passedBy = (metadata: Metadata): boolean =>
+    rootShare !== undefined &&
+    random.fraction() >= rootShare &&
+    fields.every((field) => metadata.get(field).length === 0);
   return {
     begin({ method, metadata, host, peerAddress }) {
+      if (passedBy(metadata)) return undefined;
       const parent = propagation.extract(ROOT_CONTEXT, metadata, fromMetadata);
       const span = tracer.startSpan(method, SERVER, parent);
       if (!span.isRecording()) return undefined;

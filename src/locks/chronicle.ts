@@ -45,8 +45,8 @@ export class Chronicle {
   /** `seal`: of whom it was granted to; the nodes know the lease by it. */
   granted({ leaseId, resources, owner, leaseRef, token, replayed }: Lease, seal = ''): void {
     if (replayed) return;
-    const { traces } = this.#probe;
-    if (traces !== undefined) this.traced.note(leaseValueIn(leaseId, seal), traces.current());
+    const traceparent = this.#probe.traces?.current();
+    if (traceparent !== undefined) this.traced.note(leaseValueIn(leaseId, seal), traceparent);
     const lease = { leaseRef, token };
     this.#probe.happened({ type: 'granted', timeMs: this.#nowMs, resources, owner, lease, reason: '' });
   }

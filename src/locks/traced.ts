@@ -10,9 +10,7 @@ const GRANTS_MAX = 10_000;
 export class TracedGrants {
   readonly #byValue = new Map<string, string>();
 
-  /** `traceparent`: undefined where the call was not sampled. */
-  note(value: string, traceparent: string | undefined): void {
-    if (traceparent === undefined) return;
+  note(value: string, traceparent: string): void {
     this.#byValue.set(value, traceparent);
     if (this.#byValue.size <= GRANTS_MAX) return;
     const [oldest] = this.#byValue.keys();

@@ -53,7 +53,6 @@ async function edgeWith(rules: typeof scripts): Promise<{ address: string; desk:
     addresses: ['127.0.0.1:0'],
     keepalive: { timeMs: 3_600_000, timeoutMs: 3_600_000 },
     probe: silentProbe,
-    tracing: false,
     version: '0',
     status: () => ({ embedded: false, nodes: [], quorumMargin: 0, warnings: [] }),
   });

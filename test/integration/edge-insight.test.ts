@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { type Client, Metadata, type ServiceDefinition } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { systemRandom } from '../../src/std/random.ts';
 import { acquireRequest, contract, Stage } from '../unit/edge/harness.ts';
 
 const { locks: rpc } = contract;
@@ -74,7 +75,8 @@ describe('a strict client that knows nothing but reflection', () => {
 });
 
 describe('tracing', () => {
-  test('a recorded call is a server span that its caller’s trace contains', async () => {
+  /** Everything that is begun is recorded, and what has ended is there to be read. */
+  async function registered() {
     const { node, tracing } = await import('@opentelemetry/sdk-node');
     const { context, propagation, trace } = await import('@opentelemetry/api');
     const exporter = new tracing.InMemorySpanExporter();
@@ -89,13 +91,54 @@ describe('tracing', () => {
       propagation.disable();
       return provider.shutdown();
     });
+    return { exporter, trace };
+  }
+
+  test.each([
+    { rootShare: undefined, draws: [], recorded: ['01', 'none', 'none', 'none'] },
+    { rootShare: 0.5, draws: [0.7, 0.5, 0.49, 0.9, 0.9], recorded: ['none', '01'] },
+    { rootShare: 0, draws: [0, 0, 0, 0, 0], recorded: ['01'] },
+    { rootShare: 1, draws: [0.99, 0.99, 0.99, 0.9, 0.9], recorded: ['01', 'none', 'none', 'none'] },
+  ])('a share of $rootShare is drawn among the calls that come without a trace', async (row) => {
+    const { exporter } = await registered();
+    const draws = row.draws.values();
+    const random = {
+      bytes: systemRandom.bytes.bind(systemRandom),
+      fraction: () => draws.next().value ?? 0,
+    };
+    const { addresses } = await stage.edge({ tracing: { rootShare: row.rootShare, random } });
+    const client = stage.client(addresses[0]!);
+    const { path, requestSerialize } = rpc.Acquire;
+    for (const flags of ['none', 'none', 'none', '01', '00']) {
+      const metadata = new Metadata();
+      if (flags !== 'none') metadata.set('traceparent', `00-${'a'.repeat(32)}-${'b'.repeat(16)}-${flags}`);
+      await new Promise((resolve) => {
+        const request = acquireRequest() as never;
+        client.makeUnaryRequest(path, requestSerialize, (b) => b, request, metadata, resolve);
+      });
+    }
+    const told = () =>
+      exporter
+        .getFinishedSpans()
+        .map(({ parentSpanContext: parent }) => (parent === undefined ? 'none' : '01'));
+    await vi.waitFor(() => expect(told().sort()).toEqual(row.recorded.sort()), 10_000);
+  });
+
+  test('a recorded call is a server span that its caller’s trace contains', async () => {
+    const { exporter, trace } = await registered();
     const seenInside: (string | undefined)[] = [];
     stage.locks.onAcquire = async (ask) => {
       await Promise.resolve();
       seenInside.push(trace.getActiveSpan()?.spanContext().traceId);
       return stage.locks.grant(ask);
     };
-    const client = stage.client((await stage.edge({ tracing: true })).addresses[0]!);
+    const client = stage.client(
+      (
+        await stage.edge({
+          tracing: { rootShare: undefined, random: systemRandom },
+        })
+      ).addresses[0]!,
+    );
     const from = async (flags: string, request: object): Promise<unknown> => {
       const metadata = new Metadata();
       metadata.set('traceparent', `00-${'a'.repeat(32)}-${'b'.repeat(16)}-${flags}`);

@@ -248,27 +248,6 @@ test('a switch may stand alone, have a value, or be negated', () => {
   expect(settingsOf({ argv: ['--no-bootstrap'], env: { HOLDFAST_BOOTSTRAP: '1' } }).bootstrap).toBe(false);
 });
 
-describe('tracing', () => {
-  test.each([
-    [{}, false],
-    [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://c:4318' }, true],
-    [{ OTEL_EXPORTER_OTLP_ENDPOINT: '' }, false],
-    [{ OTEL_TRACES_EXPORTER: 'console' }, true],
-    [{ OTEL_TRACES_EXPORTER: 'none', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://c:4318' }, false],
-    [{ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://c:4318', OTEL_SDK_DISABLED: 'true' }, false],
-    [{ OTEL_SERVICE_NAME: 'x' }, false],
-  ])('%j asks for it: %s', (env, asked) => {
-    expect(settingsOf({ env }).tracing.asked).toBe(asked);
-  });
-
-  test('the service has a name unless OTEL_* gives one', () => {
-    expect(settingsOf({}).tracing.serviceName).toBe('holdfast');
-    expect(
-      settingsOf({ env: { OTEL_RESOURCE_ATTRIBUTES: 'a=b,service.name=c' } }).tracing.serviceName,
-    ).toBeUndefined();
-  });
-});
-
 test('client commands take the flag, then HOLDFAST_ADDRESS, then the default', () => {
   expect(loadAddress(undefined, {})).toEqual({ ok: true, address: '127.0.0.1:7420' });
   expect(loadAddress(undefined, { HOLDFAST_ADDRESS: 'unix:/run/h' })).toEqual({

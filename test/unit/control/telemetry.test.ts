@@ -119,7 +119,7 @@ test('what is no secret stays as it is', () => {
 });
 
 test('tracing that nobody asked for does nothing', async () => {
-  const tracing = await startTracing({ asked: false, serviceName: 'holdfast' });
+  const tracing = await startTracing({ asked: false, serviceName: 'holdfast', rootShare: undefined });
   expect(tracing.active).toBe(false);
   await tracing.shutdown();
 });
@@ -153,7 +153,7 @@ test('a reader that has gone costs lines only', async () => {
 test('tracing that was asked for makes spans, and log lines name theirs', async () => {
   vi.stubEnv('OTEL_TRACES_EXPORTER', 'console');
   const exported = vi.spyOn(console, 'dir').mockImplementation(() => {});
-  const tracing = await startTracing({ asked: true, serviceName: 'holdfast' });
+  const tracing = await startTracing({ asked: true, serviceName: 'holdfast', rootShare: undefined });
   expect(tracing.active).toBe(true);
   let span: Span | undefined;
   const [line] = logged(({ logger }) => {

@@ -36,7 +36,6 @@ export class Stage {
         operation: (name, outcome, _tookMs, reason) =>
           this.operations.push([name, outcome, ...(reason === undefined ? [] : [reason])].join(' ')),
       },
-      tracing: false,
       version: '0.1.0',
       status: () => ({ embedded: true, nodes: [], quorumMargin: 0, warnings: [] }),
       onCall: (method, code) => this.calls.push(`${method} ${code}`),
