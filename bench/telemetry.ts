@@ -8,14 +8,17 @@ import { type How, SessionStage, type Subject, sideOf } from './lib/session-stag
 import { cpuPer, duel, median, quantile, ratios, type Side, spreadPercent } from './lib/stats.ts';
 import { Callers } from './unary.ts';
 
-/** Of the pairs of slices; and two servers of one build differ by more than is asked here, so each is started anew. */
+/**
+ * Of the pairs of slices. Two processes of one build differ by more than is asked here, so servers are started anew
+ * often rather than compared for long.
+ */
 interface Pace {
   readonly rounds: number;
   readonly pairs: number;
   readonly warmUpMs: number;
 }
 
-const FULL: Pace = { rounds: 3, pairs: 16, warmUpMs: 8000 };
+const FULL: Pace = { rounds: 8, pairs: 8, warmUpMs: 4000 };
 export const QUICK: Pace = { rounds: 1, pairs: 6, warmUpMs: 3000 };
 
 const NODES = 3;
