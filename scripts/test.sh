@@ -1,5 +1,6 @@
 #!/bin/bash
-# The checks, then every test, in three lanes side by side: the faults and the models, the Python client's own tests, and all the rest.
+# The checks, then every test, in three lanes side by side: the faults and the models; the Python client's own tests and then
+# those of both clients together and the torture; and all the rest.
 # Goes on after a failure, and ends with what failed and a count. With arguments (vitest's) only what they name runs.
 set -euo pipefail
 
@@ -22,23 +23,31 @@ lane() {
     --reporter=default --reporter=json --outputFile.json="$report/$name.json" "$@"
 }
 
+# A lane is as long as its tests wait: the one of the Python client is short, and goes on with what the long one had last.
+python_lane() {
+  local code=0
+  clients/python/check.sh --junitxml="$report/python.xml" >"$report/python.log" 2>&1 || code=$?
+  echo "$code" >"$report/python.exit"
+  [ -z "$whole" ] || lane united --project real test/conformance test/torture >"$report/united.log" 2>&1
+}
+
 # Beside the others, for all of them mostly wait for processes; their output comes after the others'.
-clients/python/check.sh --junitxml="$report/python.xml" >"$report/python.log" 2>&1 &
-checking=$!
-faulting=
-if [ $# -eq 0 ]; then
+whole=
+[ $# -gt 0 ] || whole=yes
+python_lane &
+others=$!
+if [ -n "$whole" ]; then
   lane faults --project real test/fault test/model >"$report/faults.log" 2>&1 &
-  faulting=$!
-  set -- --exclude 'test/fault/**' --exclude 'test/model/**'
+  others="$others $!"
+  set -- --exclude 'test/{fault,model,conformance,torture}/**'
 fi
 
-tests=0 python=0
+tests=0
 lane rest "$@" || tests=$?
-wait "$checking" || python=$?
-cat "$report/python.log"
-if [ -n "$faulting" ]; then
-  wait "$faulting" || tests=$?
-  cat "$report/faults.log"
-fi
+for other in $others; do wait "$other" || tests=$?; done
+for log in python united faults; do
+  [ ! -f "$report/$log.log" ] || cat "$report/$log.log"
+done
+python=$(cat "$report/python.exit" || echo 1)
 
 node_modules/.bin/node scripts/test-summary.mjs "$report" "$checks" "$tests" "$python"

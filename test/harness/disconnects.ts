@@ -110,7 +110,14 @@ export class Trial {
       return;
     }
     const before = rivalWaits ? this.#rival() : undefined;
-    if (rivalWaits && kind !== 'deadline') await this.#inLine('rival');
+    if (before !== undefined && kind !== 'deadline') {
+      // Where this very process was so busy that the victim was taken for silent, there is nobody to wait for.
+      const early = before.then(() => {
+        throw new Error(`its rival was granted it first: ${this.#stream.status} ${this.#stream.detail}`);
+      });
+      early.catch(() => {});
+      await Promise.race([this.#inLine('rival'), early]);
+    }
     await this.#disconnect();
     const next = await (before ?? this.#rival());
     await this.#judge(granted, next);
