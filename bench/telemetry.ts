@@ -1,11 +1,11 @@
-/** What do metrics and traces cost? Servers with and without them on alternating slices, by the server's CPU for each pair. */
+/** What do metrics and traces cost? Servers with and without them on alternating slices, by pairs a second and by the server's CPU. */
 import { parseArgs } from 'node:util';
 import { startSink } from './lib/otlp-sink.ts';
 import { fixed, type Gate, gate, heading, judge, say } from './lib/report.ts';
 import type { Servers } from './lib/servers.ts';
 import type { Way } from './lib/session-client.ts';
 import { type How, SessionStage, type Subject, sideOf } from './lib/session-stage.ts';
-import { cpuPer, duel, median, quantile, ratios, type Side, spreadPercent } from './lib/stats.ts';
+import { cpuPer, duel, median, quantile, rate, ratios, type Side, spreadPercent } from './lib/stats.ts';
 import { Callers } from './unary.ts';
 
 /**
@@ -23,6 +23,7 @@ export const QUICK: Pace = { rounds: 1, pairs: 6, warmUpMs: 3000 };
 
 const NODES = 3;
 const IN_FLIGHT = 64;
+/** Of the CPU for a pair at most so much, of the pairs a second at least the inverse of it. */
 export const METRICS_MOST = 1.03;
 const TRACES_MOST = 1.08;
 /** What is recorded for other ends has benches of its own. */
@@ -51,9 +52,15 @@ async function opened(
   return callers.side('locks');
 }
 
-/** The ratios of CPU for a pair, one for each pair of slices, over servers that are started anew each round. */
-export async function contest(calls: Calls, a: Contestant, b: Contestant, pace: Pace): Promise<number[]> {
-  const all: number[] = [];
+/** One for each pair of slices: of the server's CPU for a pair of calls, and of pairs a second. */
+interface Ratios {
+  readonly cpu: number[];
+  readonly rate: number[];
+}
+
+/** Over servers that are started anew each round. */
+export async function contest(calls: Calls, a: Contestant, b: Contestant, pace: Pace): Promise<Ratios> {
+  const all: Ratios = { cpu: [], rate: [] };
   for (let round = 0; round < pace.rounds; round += 1) {
     const stage = new SessionStage();
     try {
@@ -68,7 +75,8 @@ export async function contest(calls: Calls, a: Contestant, b: Contestant, pace: 
         pace.pairs,
         pace.warmUpMs,
       );
-      all.push(...ratios(fight, (slice) => cpuPer([slice], 'server')));
+      all.cpu.push(...ratios(fight, (slice) => cpuPer([slice], 'server')));
+      all.rate.push(...ratios(fight, rate));
     } finally {
       await stage.stop();
     }
@@ -76,11 +84,25 @@ export async function contest(calls: Calls, a: Contestant, b: Contestant, pace: 
   return all;
 }
 
-export function told(all: readonly number[]): string {
+function told(what: string, all: readonly number[]): string {
   return (
-    `${fixed(median(all), 3)}x the server's CPU, ${all.length} pairs of slices, ` +
+    `${fixed(median(all), 3)}x ${what}, ${all.length} pairs of slices, ` +
     `${fixed(quantile(all, 0), 2)}-${fixed(quantile(all, 1), 2)}x, spread ${fixed(spreadPercent(all), 0)} %`
   );
+}
+
+const CPU = "the server's CPU a pair";
+const RATE = 'pairs a second';
+
+export function gatesOf(title: string, { cpu, rate: rates }: Ratios, most: number): Gate[] {
+  return [
+    gate(
+      `${title}, ${RATE}`,
+      median(rates) >= 1 / most,
+      `${told(RATE, rates)} (at least ${fixed(1 / most, 3)}x)`,
+    ),
+    gate(`${title}, CPU`, median(cpu) <= most, `${told(CPU, cpu)} (at most ${most}x)`),
+  ];
 }
 
 const PLAIN: Contestant = { how: 'usual' };
@@ -99,7 +121,7 @@ async function traced(calls: Calls, pace: Pace): Promise<Gate[]> {
     const all = await contest(calls, { how: 'usual', env, way }, { how: 'usual', way }, pace);
     const { exports, bytes } = sink.received();
     return [
-      gate(`${calls}: 1 % traced`, median(all) <= TRACES_MOST, `${told(all)} (at most ${TRACES_MOST}x)`),
+      ...gatesOf(`${calls}: 1 % traced`, all, TRACES_MOST),
       gate(`${calls}: traces arrived`, exports > 0, `${exports} exports, ${bytes} bytes`),
     ];
   } finally {
@@ -118,12 +140,11 @@ export async function run(): Promise<boolean> {
   for (const calls of ['unary', 'session'] as const) {
     if (values.only !== undefined && values.only !== calls) continue;
     heading(`${calls}: acquire + release, ${NODES} redis-servers, ${IN_FLIGHT} in flight`);
-    say(`  the same build on both sides: ${told(await contest(calls, PLAIN, PLAIN, pace))}`);
+    const same = await contest(calls, PLAIN, PLAIN, pace);
+    say(`  the same build on both sides: ${told(RATE, same.rate)}; ${told(CPU, same.cpu)}`);
     const all = await contest(calls, PLAIN, { how: 'unmeasured' }, pace);
-    gates.push(
-      gate(`${calls}: metrics`, median(all) <= METRICS_MOST, `${told(all)} (at most ${METRICS_MOST}x)`),
-    );
-    say(`  with metrics, to none: ${told(all)}`);
+    gates.push(...gatesOf(`${calls}: metrics`, all, METRICS_MOST));
+    say(`  with metrics, to none: ${told(RATE, all.rate)}; ${told(CPU, all.cpu)}`);
     gates.push(...(await traced(calls, pace)));
   }
   say();

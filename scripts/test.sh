@@ -1,6 +1,6 @@
 #!/bin/bash
-# The checks, then every test, in three lanes side by side: the faults and the models; the Python client's own tests and then
-# those of both clients together and the torture; and all the rest.
+# The checks, then every test, in three lanes side by side: the faults; the clients, of both languages, the torture and the
+# models; and all the rest.
 # Goes on after a failure, and ends with what failed and a count. With arguments (vitest's) only what they name runs.
 set -euo pipefail
 
@@ -28,7 +28,7 @@ python_lane() {
   local code=0
   clients/python/check.sh --junitxml="$report/python.xml" >"$report/python.log" 2>&1 || code=$?
   echo "$code" >"$report/python.exit"
-  [ -z "$whole" ] || lane united --project real test/conformance test/torture >"$report/united.log" 2>&1
+  [ -z "$whole" ] || lane clients --project real clients/typescript test/conformance test/torture test/model >"$report/clients.log" 2>&1
 }
 
 # Beside the others, for all of them mostly wait for processes; their output comes after the others'.
@@ -37,15 +37,15 @@ whole=
 python_lane &
 others=$!
 if [ -n "$whole" ]; then
-  lane faults --project real test/fault test/model >"$report/faults.log" 2>&1 &
+  lane faults --project real test/fault >"$report/faults.log" 2>&1 &
   others="$others $!"
-  set -- --exclude 'test/{fault,model,conformance,torture}/**'
+  set -- --exclude 'test/{fault,model,conformance,torture}/**' --exclude 'clients/typescript/test/real/**'
 fi
 
 tests=0
 lane rest "$@" || tests=$?
 for other in $others; do wait "$other" || tests=$?; done
-for log in python united faults; do
+for log in python clients faults; do
   [ ! -f "$report/$log.log" ] || cat "$report/$log.log"
 done
 python=$(cat "$report/python.exit" || echo 1)

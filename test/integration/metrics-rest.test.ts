@@ -26,6 +26,8 @@ beforeAll(async () => {
     HOLDFAST_JANITOR_EVERY: '100ms',
     HOLDFAST_ALERTS: folder.write('alerts.yaml', JSON.stringify({ thresholds })),
     HOLDFAST_EVENT_BUFFER: '16',
+    // Without anybody who wants grants and releases none is kept, and none dropped.
+    HOLDFAST_ARCHIVE: `sqlite:${folder.path}/history.db`,
   });
 });
 
