@@ -1,4 +1,5 @@
 /** Counters, gauges and histograms as plain numbers: an update costs a few map look-ups, and text is made at the scrape. */
+import { assert } from '../std/assert.ts';
 
 /**
  * prom-client hashes and validates labels at each update, which costs more than the lock operation's own
@@ -21,17 +22,15 @@ interface Sample {
 const CHILDREN_MAX = 2000;
 const OVERFLOW = 'overflow';
 
-/** Label names, at most three. */
-type Names = readonly string[];
-
-/** Children by the values of their labels: a map in a map for each further label. */
+/** Children by the values of their labels, at most three: a map in a map for each further one. */
 class Children<T> {
   readonly all: { readonly labels: Readonly<Record<string, string>>; readonly child: T }[] = [];
-  readonly #names: Names;
+  readonly #names: readonly string[];
   readonly #make: () => T;
   readonly #root = new Map<string, unknown>();
 
-  constructor(names: Names, make: () => T) {
+  constructor(names: readonly string[], make: () => T) {
+    assert(names.length <= 3, `${names.join()}: more labels than an update can name`);
     this.#names = names;
     this.#make = make;
   }
