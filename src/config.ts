@@ -7,6 +7,7 @@ import { brokenRelations, doubts } from './config/relations.ts';
 import type { Secret } from './config/secret.ts';
 import {
   CONFIG,
+  type Environment,
   fileForm,
   type Layer,
   parseFile,
@@ -93,7 +94,6 @@ export type LoadedSettings =
     }
   | { readonly ok: false; readonly problems: readonly string[] };
 
-type Environment = Readonly<Record<string, string | undefined>>;
 type ReadFile = (path: string) => string;
 
 const readText: ReadFile = (path) => readFileSync(path, 'utf8');

@@ -1,8 +1,8 @@
 /** What a client command shows of itself to the service: a bearer token, a certificate, and whose certificates it trusts. */
+
 import { readFileSync } from 'node:fs';
 import { Secret } from './secret.ts';
-
-type Environment = Readonly<Record<string, string | undefined>>;
+import type { Environment } from './sources.ts';
 
 /** Flags by their names. A token is never one: other users can read the arguments of a process. */
 export interface CallerFlags {

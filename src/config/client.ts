@@ -1,8 +1,8 @@
 /** What a client command takes from its environment: whom it calls, and what a command that it starts inherits. */
-import { DEFAULT_ADDRESS } from '../config.ts';
-import { formatAddress, isShowable, parseAddresses } from './values.ts';
 
-type Environment = Readonly<Record<string, string | undefined>>;
+import { DEFAULT_ADDRESS } from '../config.ts';
+import type { Environment } from './sources.ts';
+import { formatAddress, isShowable, parseAddresses } from './values.ts';
 
 /** Every replica that a command may call: the flags, else HOLDFAST_ADDRESS (a comma list), else the default. */
 export function loadAddresses(

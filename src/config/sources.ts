@@ -76,10 +76,9 @@ export function readFlags(argv: readonly string[], problems: string[], warnings:
   return { source: 'flag', texts };
 }
 
-export function readEnvironment(
-  env: Readonly<Record<string, string | undefined>>,
-  problems: string[],
-): Layer {
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export function readEnvironment(env: Environment, problems: string[]): Layer {
   const texts = new Map<string, string>();
   for (const [name, text] of Object.entries(env)) {
     if (!name.startsWith('HOLDFAST_') || text === undefined) continue;

@@ -1,7 +1,7 @@
 /** Where a service of this user may keep what outlives it, by the conventions of systemd and XDG. */
-import { isAbsolute, join } from 'node:path';
 
-type Environment = Readonly<Record<string, string | undefined>>;
+import { isAbsolute, join } from 'node:path';
+import type { Environment } from './sources.ts';
 
 /** systemd gives a unit its directories, several with colons between them. */
 export function stateDirOf({ STATE_DIRECTORY, XDG_STATE_HOME, HOME }: Environment): {

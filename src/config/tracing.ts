@@ -1,6 +1,5 @@
 /** What OTEL_* asks of us: whether to trace, under which name, and how much. */
-
-type Environment = Readonly<Record<string, string | undefined>>;
+import type { Environment } from './sources.ts';
 
 /** The SDK reads the rest of OTEL_* by itself. */
 export interface TracingSettings {

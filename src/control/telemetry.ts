@@ -21,18 +21,6 @@ export function createTelemetry(
       const listen = probe[event] as Listener | undefined;
       return listen === undefined ? [] : [{ name, listen: listen.bind(probe) }];
     });
-    const [only] = listeners;
-    if (only !== undefined && listeners.length === 1) {
-      const { name, listen } = only;
-      const announce: Listener = (a, b, c, d) => {
-        try {
-          listen(a, b, c, d);
-        } catch (error) {
-          failed(name, error);
-        }
-      };
-      return announce as Probe[K];
-    }
     // No rest parameter: an array for each announcement would be the dearest part of most of them.
     const announce: Listener = (a, b, c, d) => {
       for (let at = 0; at < listeners.length; at += 1) {

@@ -1,4 +1,5 @@
 /** Starts the OpenTelemetry SDK if, and only if, OTEL_* asks for traces; spans are made by hand where they matter. */
+import type { TracingSettings } from '../config/tracing.ts';
 
 export interface Tracing {
   readonly active: boolean;
@@ -6,22 +7,15 @@ export interface Tracing {
   shutdown(): Promise<void>;
 }
 
-export interface TracingOptions {
-  readonly asked: boolean;
-  /** Undefined: OTEL_* names the service. */
-  readonly serviceName: string | undefined;
-  /** Who begins a trace has drawn lots for it already (edge/tracing.ts). */
-  readonly rootShare: number | undefined;
-}
-
 const SHUTDOWN_MS = 3000;
 
 /** The import costs some hundred milliseconds and many megabytes, so it is made only when asked. */
-export async function startTracing({ asked, serviceName, rootShare }: TracingOptions): Promise<Tracing> {
+export async function startTracing({ asked, serviceName, rootShare }: TracingSettings): Promise<Tracing> {
   if (!asked) return { active: false, shutdown: async () => {} };
   const { NodeSDK, resources, tracing } = await import('@opentelemetry/sdk-node');
   const sdk = new NodeSDK({
     ...(serviceName === undefined ? {} : { serviceName }),
+    // Who begins a trace has drawn the lot already (edge/tracing.ts).
     ...(rootShare === undefined
       ? {}
       : { sampler: new tracing.ParentBasedSampler({ root: new tracing.AlwaysOnSampler() }) }),

@@ -16,7 +16,7 @@ export interface EventSink {
   /** A metric's label and a log's word: a few fixed names. */
   readonly name: string;
   /** Takes nothing but events of priority `now`: routine ones pass it by, and are not among what it misses. */
-  readonly urgentOnly?: true;
+  readonly urgentOnly?: boolean;
   /** A batch that failed comes again, a bounded number of times. */
   deliver(batch: readonly ControlEvent[]): Promise<void>;
   /** So many events of this time span (wall clock, both ends included) will never reach this sink. */

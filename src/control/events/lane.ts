@@ -121,11 +121,11 @@ export class Lane {
 
   /** Takes what its sink wants into its queue; the sink hears later. `missed`: what was dropped before these. */
   offer(events: readonly Captured[], missed: Readonly<Record<Priority, Stretch | undefined>>): void {
-    const { urgentOnly } = this.#sink;
+    const { urgentOnly = false } = this.#sink;
     if (missed.now !== undefined) this.#missed.add(missed.now);
-    if (missed.routine !== undefined && urgentOnly !== true) this.#missed.add(missed.routine);
+    if (missed.routine !== undefined && !urgentOnly) this.#missed.add(missed.routine);
     for (const event of events) {
-      if (event.isBy(this.#sink) || (urgentOnly === true && event.priority === 'routine')) continue;
+      if (event.isBy(this.#sink) || (urgentOnly && event.priority === 'routine')) continue;
       this.#taken += 1;
       const gone = this.#state === 'closed' ? event : this.#queue.push(event);
       if (gone !== undefined) this.#lose([gone]);

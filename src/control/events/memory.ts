@@ -5,13 +5,13 @@ import { Missed, type Stretch } from './stretch.ts';
 
 export class MemorySink implements EventSink {
   readonly name = 'memory';
-  declare readonly urgentOnly?: true;
+  readonly urgentOnly: boolean;
   readonly #events: Ring<ControlEvent>;
   readonly #missed = new Missed();
 
-  constructor(capacity: number, { urgentOnly }: Pick<EventSink, 'urgentOnly'> = {}) {
+  constructor(capacity: number, { urgentOnly = false } = {}) {
     this.#events = new Ring(capacity);
-    if (urgentOnly) this.urgentOnly = urgentOnly;
+    this.urgentOnly = urgentOnly;
   }
 
   async deliver(batch: readonly ControlEvent[]): Promise<void> {

@@ -52,7 +52,7 @@ export class EventPipeline implements Pipeline {
     assert(!this.#lanes.has(sink.name), `two event sinks are called ${sink.name}`);
     const { clock, capacity, metrics, notice } = this.#options;
     this.#lanes.set(sink.name, new Lane(sink, { clock, capacity, bounds: this.#bounds, metrics, notice }));
-    if (sink.urgentOnly !== true) this.#routine = true;
+    if (!sink.urgentOnly) this.#routine = true;
   }
 
   async flush(): Promise<void> {

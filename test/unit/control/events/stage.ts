@@ -18,7 +18,7 @@ type Answer = 'take' | 'throw' | 'reject' | 'hang' | 'nothing';
 /** Behaves as `answer` says when it is called; remembers what it was given. */
 export class ScriptedSink implements EventSink {
   readonly name: string;
-  declare readonly urgentOnly?: true;
+  readonly urgentOnly: boolean;
   answer: Answer;
   closing: Answer = 'take';
   readonly tried: string[][] = [];
@@ -27,10 +27,10 @@ export class ScriptedSink implements EventSink {
   closed = 0;
   onDeliver: (batch: readonly ControlEvent[]) => unknown = () => {};
 
-  constructor(name: string, answer: Answer = 'take', { urgentOnly }: Pick<EventSink, 'urgentOnly'> = {}) {
+  constructor(name: string, answer: Answer = 'take', { urgentOnly = false } = {}) {
     this.name = name;
     this.answer = answer;
-    if (urgentOnly) this.urgentOnly = urgentOnly;
+    this.urgentOnly = urgentOnly;
   }
 
   deliver(batch: readonly ControlEvent[]): Promise<void> {
