@@ -27,8 +27,14 @@ export function caller<Request, Response>(
   return async (request) => responseDeserialize(await call(requestSerialize(request)));
 }
 
-export async function connected(address: string): Promise<LightClient> {
-  const client = new LightClient(address);
+/** The headers of a caller that has sampled its call. */
+export const SAMPLED = { traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01` };
+
+export async function connected(
+  address: string,
+  headersToo: Readonly<Record<string, string>> = {},
+): Promise<LightClient> {
+  const client = new LightClient(address, headersToo);
   await client.connected();
   return client;
 }

@@ -18,9 +18,12 @@ interface Waiting {
 
 export class LightClient implements WireListener {
   readonly #wire: LightWire;
+  readonly #headersToo: Readonly<Record<string, string>>;
   readonly #waiting = new Map<number, Waiting>();
 
-  constructor(address: string) {
+  /** Every call carries `headersToo`. */
+  constructor(address: string, headersToo: Readonly<Record<string, string>> = {}) {
+    this.#headersToo = headersToo;
     this.#wire = new LightWire(address, this);
   }
 
@@ -30,7 +33,7 @@ export class LightClient implements WireListener {
 
   /** The bytes of one answer to the bytes of one request; rejects when the call ends without one. */
   method(path: string): (message: Buffer) => Promise<Buffer> {
-    const open = this.#wire.opener(path);
+    const open = this.#wire.opener(path, this.#headersToo);
     return (message) =>
       new Promise((resolve, reject) => {
         const { stream, headers } = open();

@@ -3,6 +3,7 @@ import { Holdfast } from '../../clients/typescript/src/index.ts';
 import { serveParent } from './children.ts';
 import { connectEtcd } from './etcd-calls.ts';
 import { openEtcd } from './handoff-grpc.ts';
+import { SAMPLED } from './light-calls.ts';
 import { LightSession } from './light-session.ts';
 import { counted, type Pair, timed } from './load.ts';
 import { openTheirs } from './sides.ts';
@@ -11,6 +12,7 @@ import type { Slice } from './stats.ts';
 export type Way =
   | 'session'
   | 'session-traced'
+  | 'session-sampled'
   | 'client'
   | 'redlock'
   | 'redlock-pipelined'
@@ -47,10 +49,9 @@ async function sessionPair(session: LightSession): Promise<Pair> {
 const TRACED_EACH = 100;
 
 async function tracedPair(session: LightSession): Promise<Pair> {
-  const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
   const [plain, traced] = [
     await sessionPair(session),
-    await sessionPair(new LightSession(addresses[0]!, { traceparent })),
+    await sessionPair(new LightSession(addresses[0]!, SAMPLED)),
   ];
   let pairs = 0;
   return (loop) => {
@@ -92,6 +93,10 @@ async function etcdLeasePair(): Promise<Pair> {
 async function open(): Promise<{ readonly pair: Pair; readonly session?: LightSession }> {
   if (way === 'session') {
     const session = new LightSession(addresses[0]!);
+    return { pair: await sessionPair(session), session };
+  }
+  if (way === 'session-sampled') {
+    const session = new LightSession(addresses[0]!, SAMPLED);
     return { pair: await sessionPair(session), session };
   }
   if (way === 'session-traced') {
