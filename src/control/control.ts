@@ -22,7 +22,7 @@ import { following, type Reloader } from './reload.ts';
 import { createRuleMetrics } from './rule-metrics.ts';
 import { createTelemetry } from './telemetry.ts';
 import { startTracing, type Tracing } from './tracing.ts';
-import { traceVote } from './vote-spans.ts';
+import { voteTraces } from './vote-events.ts';
 
 /** Of what alerts were not delivered, at the end. */
 const ALERTS_CLOSE_MS = 3000;
@@ -117,7 +117,7 @@ class Room implements Control {
       ...(tracing.active ? [{ name: 'traces', probe: outcomes }] : []),
     ];
     const telemetry = createTelemetry(sinks, (sink) => this.metrics.sinkFailed(sink));
-    const traces = tracing.active ? { traceVote, traces: callTraces } : {};
+    const traces = tracing.active ? { traceVote: voteTraces(systemClock), traces: callTraces } : {};
     const { notice: tell, nodeState } = telemetry;
     this.probe = unmeasured ? { ...silentProbe, notice: tell, nodeState } : { ...telemetry, ...traces };
     if (unmeasured) this.metrics.rpc = () => {};

@@ -5,11 +5,11 @@ import type { Token } from './token.ts';
 /** How an operation ended, for counters and latencies. Never carries a lock's name: names are unbounded. */
 export type Outcome = 'granted' | 'busy' | 'renewed' | 'released' | 'gone' | 'forced' | 'read' | 'refused';
 
-/** One vote as a trace shows it: it goes on after the decision until every node has answered or fallen silent. */
+/** One vote as a trace shows it: what the nodes had answered when it was decided. */
 export interface VoteTrace {
   answered(node: string, answer: string): void;
+  /** Answers that come later are not shown. */
   decided(carried: boolean): void;
-  complete(): void;
 }
 
 /**

@@ -67,11 +67,7 @@ export class OpenBallot implements Ballot {
 
   decide(carried: boolean): this {
     this.carried = carried;
-    const trace = this.#trace;
-    if (trace !== undefined) {
-      trace.decided(carried);
-      this.whenComplete(() => trace.complete());
-    }
+    this.#trace?.decided(carried);
     return this;
   }
 

@@ -16,6 +16,7 @@ interface Sent {
   readonly name: string;
   readonly attributes?: readonly Attribute[];
   readonly links?: readonly { traceId: string; spanId: string; attributes?: readonly Attribute[] }[];
+  readonly events?: readonly { name: string; attributes?: readonly Attribute[] }[];
 }
 
 export interface Received {
@@ -26,6 +27,10 @@ export interface Received {
   readonly attributes: Readonly<Record<string, string>>;
   /** `grant SPAN`, `holder SPAN`. */
   readonly links: readonly string[];
+  readonly events: readonly {
+    readonly name: string;
+    readonly attributes: Readonly<Record<string, string>>;
+  }[];
 }
 
 function plain(attributes: readonly Attribute[] = []): Record<string, string> {
@@ -34,9 +39,25 @@ function plain(attributes: readonly Attribute[] = []): Record<string, string> {
   );
 }
 
-function received({ traceId, spanId, parentSpanId, name, attributes, links = [] }: Sent): Received {
+function received({
+  traceId,
+  spanId,
+  parentSpanId,
+  name,
+  attributes,
+  links = [],
+  events = [],
+}: Sent): Received {
   const told = links.map((link) => `${plain(link.attributes)['holdfast.link']} ${link.spanId}`);
-  return { traceId, spanId, parentSpanId, name, attributes: plain(attributes), links: told };
+  return {
+    traceId,
+    spanId,
+    parentSpanId,
+    name,
+    attributes: plain(attributes),
+    links: told,
+    events: events.map((event) => ({ name: event.name, attributes: plain(event.attributes) })),
+  };
 }
 
 export class OtlpReceiver {
