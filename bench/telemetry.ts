@@ -40,11 +40,7 @@ interface Contestant {
 
 type Calls = 'unary' | 'session';
 
-/**
- * The callers of a server that were started, with the server itself, as one side of a duel. What is done for one call
- * in a hundred is compiled a minute after the start, and costs twice as much until then (docs/benchmarks.md): a server
- * that has served for an hour is what is asked about.
- */
+/** The callers of a server that were started, with the server itself, as one side of a duel. */
 async function opened(
   stage: SessionStage,
   servers: Servers,
@@ -53,14 +49,24 @@ async function opened(
   warmUpMs: number,
 ): Promise<Side> {
   const subject: Subject = await stage.holdfast(how, servers, how, { env: { ...BARE, ...env }, way });
+  let side: Side;
+  let traced: Side;
   if (calls === 'session') {
-    if (sampled) await sideOf(await stage.besides(subject, how, 'session-sampled'), IN_FLIGHT)(warmUpMs);
-    return sideOf(subject, IN_FLIGHT);
+    side = sideOf(subject, IN_FLIGHT);
+    traced = sideOf(await stage.besides(subject, how, 'session-sampled'), IN_FLIGHT);
+  } else {
+    const callers = await Callers.of(subject.server!);
+    stage.onStop(() => callers.stop());
+    side = callers.side('locks');
+    traced = callers.side('sampled');
   }
-  const callers = await Callers.of(subject.server!);
-  stage.onStop(() => callers.stop());
-  if (sampled) await callers.side('sampled')(warmUpMs);
-  return callers.side('locks');
+  if (sampled) {
+    // What is done for one call in a hundred is compiled a minute after the start, and costs twice as much until then;
+    // a server that has served for an hour is what is asked about.
+    await side(warmUpMs);
+    await traced(warmUpMs / 4);
+  }
+  return side;
 }
 
 /** One for each pair of slices: of the server's CPU for a pair of calls, and of pairs a second. */
