@@ -26,8 +26,6 @@ const IN_FLIGHT = 64;
 /** Of the CPU for a pair at most so much, of the pairs a second at least the inverse of it. */
 export const METRICS_MOST = 1.03;
 const TRACES_MOST = 1.08;
-/** What is recorded for other ends has benches of its own. */
-const BARE = { HOLDFAST_ARCHIVE: 'off', HOLDFAST_JANITOR: '0' };
 
 /** One build of the service, and how it is called. */
 interface Contestant {
@@ -48,7 +46,7 @@ async function opened(
   { how, env = {}, way = 'session', sampled = false }: Contestant,
   warmUpMs: number,
 ): Promise<Side> {
-  const subject: Subject = await stage.holdfast(how, servers, how, { env: { ...BARE, ...env }, way });
+  const subject: Subject = await stage.holdfast(how, servers, how, { env, way });
   let side: Side;
   let traced: Side;
   if (calls === 'session') {

@@ -38,8 +38,9 @@ if (process.argv[2] === 'burdened') {
   };
 }
 
-// Neither writes to this user's state, nor looks at locks while others are measured.
-const loaded = loadSettings({ argv: ['--archive=off', '--janitor=0'] });
+// Unless a bench asks for it: neither writes to this user's state, nor looks at locks while others are measured.
+const QUIET = { HOLDFAST_ARCHIVE: 'off', HOLDFAST_JANITOR: '0' };
+const loaded = loadSettings({ env: { ...QUIET, ...process.env } });
 if (!loaded.ok) throw new Error(loaded.problems.join('\n'));
 const { addresses, httpAddress } = await startReplica(loaded.settings, {
   extraServices: [noopService],
