@@ -54,7 +54,6 @@ async function startServer(nodes: Servers, archive: string): Promise<Child<Serve
     HOLDFAST_NODE_TIMEOUT: '1s',
     HOLDFAST_NAMESPACE: `archive${servers}`,
     HOLDFAST_BOOTSTRAP: '1',
-    HOLDFAST_JANITOR: '0',
     HOLDFAST_ARCHIVE: archive,
   });
   await server.answer();

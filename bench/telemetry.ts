@@ -47,24 +47,31 @@ async function opened(
   warmUpMs: number,
 ): Promise<Side> {
   const subject: Subject = await stage.holdfast(how, servers, how, { env, way });
-  let side: Side;
-  let traced: Side;
-  if (calls === 'session') {
-    side = sideOf(subject, IN_FLIGHT);
-    traced = sideOf(await stage.besides(subject, how, 'session-sampled'), IN_FLIGHT);
-  } else {
-    const callers = await Callers.of(subject.server!);
-    stage.onStop(() => callers.stop());
-    side = callers.side('locks');
-    traced = callers.side('sampled');
-  }
+  const { plain, traced } = await callersOf(stage, subject, calls);
   if (sampled) {
     // What is done for one call in a hundred is compiled a minute after the start, and costs twice as much until then;
     // a server that has served for an hour is what is asked about.
-    await side(warmUpMs);
-    await traced(warmUpMs / 4);
+    await plain(warmUpMs);
+    await (await traced())(warmUpMs / 4);
   }
-  return side;
+  return plain;
+}
+
+interface OfServer {
+  readonly plain: Side;
+  /** Their callers trace every call. */
+  readonly traced: () => Promise<Side>;
+}
+
+async function callersOf(stage: SessionStage, subject: Subject, calls: Calls): Promise<OfServer> {
+  if (calls === 'session') {
+    const traced = async (): Promise<Side> =>
+      sideOf(await stage.besides(subject, subject.name, 'session-sampled'), IN_FLIGHT);
+    return { plain: sideOf(subject, IN_FLIGHT), traced };
+  }
+  const callers = await Callers.of(subject.server!);
+  stage.onStop(() => callers.stop());
+  return { plain: callers.side('locks'), traced: async () => callers.side('sampled') };
 }
 
 /** One for each pair of slices: of the server's CPU for a pair of calls, and of pairs a second. */

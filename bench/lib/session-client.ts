@@ -91,12 +91,8 @@ async function etcdLeasePair(): Promise<Pair> {
 }
 
 async function open(): Promise<{ readonly pair: Pair; readonly session?: LightSession }> {
-  if (way === 'session') {
-    const session = new LightSession(addresses[0]!);
-    return { pair: await sessionPair(session), session };
-  }
-  if (way === 'session-sampled') {
-    const session = new LightSession(addresses[0]!, SAMPLED);
+  if (way === 'session' || way === 'session-sampled') {
+    const session = new LightSession(addresses[0]!, way === 'session' ? {} : SAMPLED);
     return { pair: await sessionPair(session), session };
   }
   if (way === 'session-traced') {

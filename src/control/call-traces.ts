@@ -16,7 +16,8 @@ const TRACEPARENT = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
 /** Of a shared lock's many holders a waiter is linked with some. */
 const LINKS_MAX = 16;
 
-function recording(): Span | undefined {
+/** The span of the call that is running, if it is sampled. */
+export function recording(): Span | undefined {
   const span = trace.getSpan(context.active());
   return span?.isRecording() === true ? span : undefined;
 }

@@ -1,7 +1,8 @@
 /** Votes in traces: an event in the span of the call for each, with who had answered what, and when, by the decision. */
-import { context, type Span, trace } from '@opentelemetry/api';
+import type { Span } from '@opentelemetry/api';
 import type { VoteTrace } from '../domain/probe.ts';
 import type { Clock } from '../std/clock.ts';
+import { recording } from './call-traces.ts';
 
 /** Not a span of its own with an event for each answer: made and sent, those were two fifths of what a sampled call cost. */
 class VoteEvent implements VoteTrace {
@@ -36,7 +37,7 @@ class VoteEvent implements VoteTrace {
 /** Undefined where the call is not sampled: a vote then pays for one look at the active span. */
 export function voteTraces(clock: Clock): (op: string) => VoteTrace | undefined {
   return (op) => {
-    const span = trace.getSpan(context.active());
-    return span?.isRecording() === true ? new VoteEvent(span, clock, op) : undefined;
+    const span = recording();
+    return span === undefined ? undefined : new VoteEvent(span, clock, op);
   };
 }
