@@ -192,7 +192,13 @@ function openEdge(
     keepalive: { timeMs: settings.keepaliveTimeMs, timeoutMs: settings.keepaliveTimeoutMs },
     probe,
     security,
-    tracing: tracing.active ? { rootShare: settings.tracing.rootShare, random: systemRandom } : undefined,
+    tracing: tracing.active
+      ? {
+          tracer: tracing.tracer('holdfast.edge'),
+          rootShare: settings.tracing.rootShare,
+          random: systemRandom,
+        }
+      : undefined,
     version,
     status: () => withWarnings(store.status(), security.warnings),
     operations: {

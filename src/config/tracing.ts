@@ -22,10 +22,20 @@ export function tracingOf(env: Environment): TracingSettings {
   return { asked, serviceName: named ? undefined : 'holdfast', rootShare: rootShareOf(env) };
 }
 
-/** What is no share the SDK answers for, with a line in its log. */
-function rootShareOf({ OTEL_TRACES_SAMPLER, OTEL_TRACES_SAMPLER_ARG = '' }: Environment): number | undefined {
-  if (OTEL_TRACES_SAMPLER !== 'parentbased_traceidratio' || OTEL_TRACES_SAMPLER_ARG.trim() === '')
-    return undefined;
-  const share = Number(OTEL_TRACES_SAMPLER_ARG);
-  return share >= 0 && share <= 1 ? share : undefined;
+/** Of samplers that follow the parent. What is no share, or no sampler, the SDK answers for, with a line in its log. */
+function rootShareOf(env: Environment): number | undefined {
+  const argument = (env.OTEL_TRACES_SAMPLER_ARG ?? '').trim();
+  switch (env.OTEL_TRACES_SAMPLER ?? '') {
+    case '':
+    case 'parentbased_always_on':
+      return 1;
+    case 'parentbased_always_off':
+      return 0;
+    case 'parentbased_traceidratio': {
+      const share = argument === '' ? Number.NaN : Number(argument);
+      return share >= 0 && share <= 1 ? share : undefined;
+    }
+    default:
+      return undefined;
+  }
 }

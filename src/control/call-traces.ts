@@ -3,24 +3,18 @@ import {
   context,
   type Link,
   ROOT_CONTEXT,
-  type Span,
   type SpanContext,
   SpanKind,
   TraceFlags,
   trace,
 } from '@opentelemetry/api';
 import type { CallTraces, Probe } from '../domain/probe.ts';
+import type { Tracing } from './tracing.ts';
 
-const tracer = trace.getTracer('holdfast.locks');
-const TRACEPARENT = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
+/** None of its two ids is all zeros. */
+const TRACEPARENT = /^00-(?!0+-)([0-9a-f]{32})-(?!0+-)([0-9a-f]{16})-([0-9a-f]{2})$/;
 /** Of a shared lock's many holders a waiter is linked with some. */
 const LINKS_MAX = 16;
-
-/** The span of the call that is running, if it is sampled. */
-export function recording(): Span | undefined {
-  const span = trace.getSpan(context.active());
-  return span?.isRecording() === true ? span : undefined;
-}
 
 export function formatTraceparent({ traceId, spanId, traceFlags }: SpanContext): string {
   return `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`;
@@ -30,15 +24,14 @@ export function formatTraceparent({ traceId, spanId, traceFlags }: SpanContext):
 export function parseTraceparent(text: string): SpanContext | undefined {
   const [, traceId, spanId, flags] = (TRACEPARENT.exec(text) ?? []) as (string | undefined)[];
   if (traceId === undefined || spanId === undefined || flags === undefined) return undefined;
-  const found = { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true };
-  return trace.isSpanContextValid(found) ? found : undefined;
+  return { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true };
 }
 
 function linkTo(spanContext: SpanContext, to: 'grant' | 'holder'): Link {
   return { context: spanContext, attributes: { 'holdfast.link': to } };
 }
 
-export const callTraces: CallTraces = {
+export const callTraces = ({ recording, tracer }: Pick<Tracing, 'recording' | 'tracer'>): CallTraces => ({
   current() {
     const span = recording();
     return span === undefined ? undefined : formatTraceparent(span.spanContext());
@@ -62,17 +55,17 @@ export const callTraces: CallTraces = {
     // In the trace of the grant, or a sampler would decide anew and mostly drop it.
     const parent = trace.setSpanContext(ROOT_CONTEXT, { ...grant, traceFlags: TraceFlags.SAMPLED });
     const options = { kind: SpanKind.INTERNAL, links: [linkTo(grant, 'grant')] };
-    const span = tracer.startSpan('holdfast.release', options, parent);
+    const span = tracer('holdfast.locks').startSpan('holdfast.release', options, parent);
     try {
       return await context.with(trace.setSpan(parent, span), act);
     } finally {
       span.end();
     }
   },
-};
+});
 
 /** Busy is a good answer to gRPC: how an operation ended, its span has to say by itself. */
-export const outcomes: Pick<Probe, 'operation'> = {
+export const outcomes = ({ recording }: Pick<Tracing, 'recording'>): Pick<Probe, 'operation'> => ({
   operation(name, outcome, _tookMs, reason) {
     recording()?.setAttributes({
       'holdfast.op': name,
@@ -80,4 +73,4 @@ export const outcomes: Pick<Probe, 'operation'> = {
       ...(reason === undefined ? {} : { 'holdfast.reason': reason }),
     });
   },
-};
+});

@@ -114,10 +114,15 @@ class Room implements Control {
       { name: 'logs', probe: this.#logs.probe },
       { name: 'alerts', probe: this.#alerts.probe },
       ...this.#recording.sinks,
-      ...(tracing.active ? [{ name: 'traces', probe: outcomes }] : []),
+      ...(tracing.active ? [{ name: 'traces', probe: outcomes(tracing) }] : []),
     ];
     const telemetry = createTelemetry(sinks, (sink) => this.metrics.sinkFailed(sink));
-    const traces = tracing.active ? { traceVote: voteTraces(systemClock), traces: callTraces } : {};
+    const traces = tracing.active
+      ? {
+          traceVote: voteTraces(tracing, systemClock),
+          traces: callTraces(tracing),
+        }
+      : {};
     const { notice: tell, nodeState } = telemetry;
     this.probe = unmeasured ? { ...silentProbe, notice: tell, nodeState } : { ...telemetry, ...traces };
     if (unmeasured) this.metrics.rpc = () => {};

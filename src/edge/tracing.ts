@@ -15,6 +15,9 @@ import {
 } from '@opentelemetry/api';
 import type { Random } from '../std/random.ts';
 
+/** What of a tracer is used here. */
+type SpanStarter = Pick<Tracer, 'startSpan'>;
+
 /** What the interceptor knows of a call as it begins. */
 export interface CallFacts {
   /** `holdfast.v1.LockService/Acquire` */
@@ -43,7 +46,6 @@ export interface OperationSpans {
   run(operation: string, act: () => Promise<void>): void;
 }
 
-const TRACER = 'holdfast.edge';
 const SESSION = 'holdfast.v1.LockService/Session';
 const SERVER = { kind: SpanKind.SERVER };
 const OF_SESSION = { 'rpc.system.name': 'grpc', 'rpc.method': SESSION };
@@ -88,10 +90,10 @@ class RecordedCall implements CallSpan {
 }
 
 class SessionSpans implements OperationSpans {
-  readonly #tracer: Tracer;
+  readonly #tracer: SpanStarter;
   readonly #parent: Context;
 
-  constructor(tracer: Tracer, parent: Context) {
+  constructor(tracer: SpanStarter, parent: Context) {
     this.#tracer = tracer;
     this.#parent = parent;
   }
@@ -120,14 +122,14 @@ function serverAttributes(host: string): Record<string, string | number> {
 }
 
 export interface Sampling {
+  readonly tracer: SpanStarter;
   /** Of calls that come without a trace, so many begin one; undefined: the SDK's sampler decides on each. */
   readonly rootShare: number | undefined;
   readonly random: Random;
 }
 
 /** To be used only when a provider is registered: the API without one costs and records nothing. */
-export function openTelemetryTracing({ rootShare, random }: Sampling): Tracing {
-  const tracer = trace.getTracer(TRACER);
+export function openTelemetryTracing({ tracer, rootShare, random }: Sampling): Tracing {
   const fields = propagation.fields();
   // The SDK makes a span and its ids first and then asks its sampler, which costs most where nearly none is sampled.
   const passedBy = (metadata: Metadata): boolean =>

@@ -100,13 +100,15 @@ describe('tracing', () => {
     { rootShare: 0, draws: [0, 0, 0, 0, 0], recorded: ['01'] },
     { rootShare: 1, draws: [0.99, 0.99, 0.99, 0.9, 0.9], recorded: ['01', 'none', 'none', 'none'] },
   ])('a share of $rootShare is drawn among the calls that come without a trace', async (row) => {
-    const { exporter } = await registered();
+    const { exporter, trace } = await registered();
     const draws = row.draws.values();
     const random = {
       bytes: systemRandom.bytes.bind(systemRandom),
       fraction: () => draws.next().value ?? 0,
     };
-    const { addresses } = await stage.edge({ tracing: { rootShare: row.rootShare, random } });
+    const { addresses } = await stage.edge({
+      tracing: { tracer: trace.getTracer('test'), rootShare: row.rootShare, random },
+    });
     const client = stage.client(addresses[0]!);
     const { path, requestSerialize } = rpc.Acquire;
     for (const flags of ['none', 'none', 'none', '01', '00']) {
@@ -135,7 +137,7 @@ describe('tracing', () => {
     const client = stage.client(
       (
         await stage.edge({
-          tracing: { rootShare: undefined, random: systemRandom },
+          tracing: { tracer: trace.getTracer('test'), rootShare: undefined, random: systemRandom },
         })
       ).addresses[0]!,
     );

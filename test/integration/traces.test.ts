@@ -204,3 +204,20 @@ test('of what is not sampled nothing is kept and nothing is sent', async () => {
   await collector.span(after.traceId, ACQUIRE);
   expect(collector.spans.filter(({ traceId }) => traceId === unseen.traceId)).toEqual([]);
 });
+
+test('a sampler that does not follow the parent is asked about each span', async () => {
+  const env = { ...collector.env, OTEL_TRACES_SAMPLER: 'always_on', ...ttls };
+  const replica = await ReplicaProcess.start(nodes.list, env);
+  const stub = new v1.LockService(replica.address, credentials.createInsecure());
+  try {
+    const unsampled = trace(false);
+    await acquire(stub, 'always', unsampled.metadata);
+    const grant = await collector.span(unsampled.traceId, ACQUIRE);
+    expect(grant.attributes['holdfast.outcome']).toBe('granted');
+    expect(grant.events).toEqual([vote('hold', true, 'held')]);
+    expect(await traceparentOf('always')).toBe(named(grant));
+  } finally {
+    stub.close();
+    await replica.stop();
+  }
+});

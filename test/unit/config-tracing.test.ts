@@ -26,8 +26,14 @@ describe('tracing', () => {
     ['parentbased_traceidratio', '-0.1', undefined],
     ['parentbased_traceidratio', 'half', undefined],
     ['traceidratio', '0.01', undefined],
-    ['parentbased_always_on', '0.01', undefined],
-    [undefined, '0.01', undefined],
+    ['always_on', undefined, undefined],
+    ['always_off', undefined, undefined],
+    ['no such sampler', undefined, undefined],
+    ['parentbased_always_on', '0.01', 1],
+    ['parentbased_always_off', '0.01', 0],
+    // As the SDK's specification has it.
+    [undefined, '0.01', 1],
+    ['', undefined, 1],
   ])('sampler %s with %s: a share of %s is drawn by ourselves', (sampler, argument, share) => {
     const env = { OTEL_TRACES_SAMPLER: sampler, OTEL_TRACES_SAMPLER_ARG: argument };
     expect(tracingOf(env).rootShare).toBe(share);

@@ -3,11 +3,12 @@ import { context, propagation, ROOT_CONTEXT, type Span, TraceFlags, trace } from
 import { node, tracing } from '@opentelemetry/sdk-node';
 import { afterAll, afterEach, expect, test } from 'vitest';
 import {
-  callTraces,
+  callTraces as callTracesOf,
   formatTraceparent,
-  outcomes,
+  outcomes as outcomesOf,
   parseTraceparent,
 } from '../../../src/control/call-traces.ts';
+import { recording } from '../../../src/control/late-spans.ts';
 
 const exporter = new tracing.InMemorySpanExporter();
 const provider = new node.NodeTracerProvider({
@@ -16,6 +17,8 @@ const provider = new node.NodeTracerProvider({
 });
 provider.register();
 const tracer = trace.getTracer('test');
+const callTraces = callTracesOf({ recording, tracer: () => tracer });
+const outcomes = outcomesOf({ recording });
 
 afterEach(() => exporter.reset());
 afterAll(() => {

@@ -1,6 +1,6 @@
 /** The probe that the path calls: every sink hears, and none can hurt. */
 import { Writable } from 'node:stream';
-import { type Span, trace } from '@opentelemetry/api';
+import { ROOT_CONTEXT, type Span, trace } from '@opentelemetry/api';
 import { expect, test, vi } from 'vitest';
 import { boundedSink, createLogs, scrub } from '../../../src/control/logs.ts';
 import { createTelemetry } from '../../../src/control/telemetry.ts';
@@ -148,6 +148,19 @@ test('a reader that has gone costs lines only', async () => {
   sink.write('b');
   expect(dropped).toBe(1);
   await close();
+});
+
+test('what ended just before the end of the service is sent, too', async () => {
+  vi.stubEnv('OTEL_TRACES_EXPORTER', 'console');
+  const exported = vi.spyOn(console, 'dir').mockImplementation(() => {});
+  const tracing = await startTracing({ asked: true, serviceName: 'holdfast', rootShare: 1 });
+  const span = tracing.tracer('test').startSpan('acquire', {}, ROOT_CONTEXT);
+  span.end();
+  expect(span).not.toBeInstanceOf(trace.getTracer('test').startSpan('of the SDK').constructor);
+  await tracing.shutdown();
+  trace.disable();
+  await vi.waitFor(() => expect(exported).toHaveBeenCalled());
+  expect(exported.mock.calls[0]?.[0]).toMatchObject({ name: 'acquire', id: span.spanContext().spanId });
 });
 
 test('tracing that was asked for makes spans, and log lines name theirs', async () => {

@@ -2,6 +2,7 @@
 import { context, diag, propagation, ROOT_CONTEXT, type Span, trace } from '@opentelemetry/api';
 import { node, tracing } from '@opentelemetry/sdk-node';
 import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { recording } from '../../../src/control/late-spans.ts';
 import { voteTraces } from '../../../src/control/vote-events.ts';
 import { ManualClock } from '../../../src/std/clock.ts';
 
@@ -10,7 +11,7 @@ const provider = new node.NodeTracerProvider({ spanProcessors: [new tracing.Simp
 provider.register();
 
 const clock = new ManualClock();
-const traceVote = voteTraces(clock);
+const traceVote = voteTraces({ recording }, clock);
 const warned = vi.fn();
 
 beforeEach(() => {
