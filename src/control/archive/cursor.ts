@@ -3,7 +3,8 @@ import { crc32 } from 'node:zlib';
 import type { Place } from './store.ts';
 
 const VERSION = '1';
-const FORM = /^1\.([0-9a-z]{1,7})\.(\d{1,16})\.(\d{20})\.(\d)\.([A-Za-z0-9_-]{22})$/;
+/** Keys had 22 characters once. */
+const FORM = /^1\.([0-9a-z]{1,7})\.(\d{1,16})\.(\d{20})\.(\d)\.([A-Za-z0-9_-]{22,29})$/;
 
 export interface Asked {
   readonly resource: string;
