@@ -38,7 +38,13 @@ const drivers = {
   count: {
     means: 'has a clock that stands still, and does not hear of a loss',
     driver: 'clock',
-    wire: () => ({ event: (event) => !event.lost }),
+    // Nor by the answer to a resume, which a process that was stopped asks for as soon as it wakes.
+    wire: () => ({
+      event: (event) => !event.lost,
+      result: ({ seq, error }, _, { answered }) => {
+        if (error?.reason === 'LEASE_LOST') answered.add(String(seq));
+      },
+    }),
   },
   clock: { means: 'has a clock that stands still', driver: 'clock' },
   fork: { means: 'does not notice a fork', driver: 'fork' },
