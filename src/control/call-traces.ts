@@ -31,38 +31,44 @@ function linkTo(spanContext: SpanContext, to: 'grant' | 'holder'): Link {
   return { context: spanContext, attributes: { 'holdfast.link': to } };
 }
 
-export const callTraces = ({ recording, tracer }: Pick<Tracing, 'recording' | 'tracer'>): CallTraces => ({
-  current() {
-    const span = recording();
-    return span === undefined ? undefined : formatTraceparent(span.spanContext());
-  },
+export function callTraces({
+  recording,
+  tracer: tracerOf,
+}: Pick<Tracing, 'recording' | 'tracer'>): CallTraces {
+  const tracer = tracerOf('holdfast.locks');
+  return {
+    current() {
+      const span = recording();
+      return span === undefined ? undefined : formatTraceparent(span.spanContext());
+    },
 
-  waitedFor(grants) {
-    const span = recording();
-    if (span === undefined) return;
-    const holders = [...grants].slice(0, LINKS_MAX).flatMap((text) => parseTraceparent(text) ?? []);
-    span.addLinks(holders.map((holder) => linkTo(holder, 'holder')));
-  },
+    waitedFor(grants) {
+      const span = recording();
+      if (span === undefined) return;
+      const holders = [...grants].slice(0, LINKS_MAX).flatMap((text) => parseTraceparent(text) ?? []);
+      span.addLinks(holders.map((holder) => linkTo(holder, 'holder')));
+    },
 
-  async release(text, act) {
-    const grant = parseTraceparent(text);
-    if (grant === undefined) return act();
-    const call = recording();
-    if (call !== undefined) {
-      call.addLink(linkTo(grant, 'grant'));
-      return act();
-    }
-    // In the trace of the grant, or a sampler would decide anew and mostly drop it.
-    const parent = trace.setSpanContext(ROOT_CONTEXT, { ...grant, traceFlags: TraceFlags.SAMPLED });
-    const options = { kind: SpanKind.INTERNAL, links: [linkTo(grant, 'grant')] };
-    const span = tracer('holdfast.locks').startSpan('holdfast.release', options, parent);
-    try {
-      return await context.with(trace.setSpan(parent, span), act);
-    } finally {
-      span.end();
-    }
-  },
-});
+    async release(text, act) {
+      const grant = parseTraceparent(text);
+      if (grant === undefined) return act();
+      const call = recording();
+      if (call !== undefined) {
+        call.addLink(linkTo(grant, 'grant'));
+        return act();
+      }
+      // In the trace of the grant, or a sampler would decide anew and mostly drop it.
+      const parent = trace.setSpanContext(ROOT_CONTEXT, { ...grant, traceFlags: TraceFlags.SAMPLED });
+      const options = { kind: SpanKind.INTERNAL, links: [linkTo(grant, 'grant')] };
+      const span = tracer.startSpan('holdfast.release', options, parent);
+      try {
+        return await context.with(trace.setSpan(parent, span), act);
+      } finally {
+        span.end();
+      }
+    },
+  };
+}
 
 /** Busy is a good answer to gRPC: how an operation ended, its span has to say by itself. */
 export const outcomes = ({ recording }: Pick<Tracing, 'recording'>): Pick<Probe, 'operation'> => ({

@@ -24,8 +24,8 @@ const HASH_LENGTH = 16;
 type Told = Omit<LockEvent, 'source'>;
 
 /**
- * A lease is granted, released, lost... once; whoever waits has no lease yet, and may queue again. It begins with the
- * token, which grows as time does, so that databases find the place of a new key at the end of their index: at random
+ * A lease is granted, released, lost... once; whoever waits has no lease yet, and may queue again. A key begins with
+ * the token, which grows as time does, so that databases find the place of a new key at the end of their index: at random
  * places each event would touch, and write, a page of its own.
  */
 function keyOf({ resource, token, type, leaseRef, owner }: Told, timeUs: number): string {
