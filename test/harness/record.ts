@@ -8,10 +8,13 @@ export interface StoredRecord {
   readonly expiryMicros: number;
   /** Of the holder or, after it, of whoever opened the fence. */
   readonly value: string;
+  /** How often a repeat of its request was answered with the holder's value here. */
+  readonly binding: number;
 }
 
 const EXPIRY = 0;
 const STATE = 10;
+const BINDING = 11;
 const FENCE = 15;
 const LENGTH = 24;
 const BODY = 27;
@@ -23,6 +26,7 @@ export function readRecord(header: Buffer): StoredRecord {
     state: header.toString('latin1', STATE, STATE + 1),
     expiryMicros: header.readDoubleLE(EXPIRY),
     value: header.toString('utf8', BODY, BODY + length),
+    binding: header.readUInt32LE(BINDING),
   };
 }
 
