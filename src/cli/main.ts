@@ -8,6 +8,10 @@ const { dispatch } = await import('./dispatch.ts');
 
 const LINGER_MS = 2000;
 
+// Deprecations concern those who build this. Node would tell one of every TLS connection to an IP address, for gRPC gives
+// it as the server's name, and put it between a command's own words.
+process.noDeprecation = true;
+
 // `holdfast list | head` closes the pipe early: that ends neither the command nor, with `serve`, the service.
 process.stdout.on('error', () => {});
 process.stderr.on('error', () => {});

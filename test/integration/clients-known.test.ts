@@ -96,6 +96,17 @@ describe('the commands', () => {
     expect(await holdfast(['health'])).toMatchObject({ code: 0 });
   });
 
+  // Node deprecates an address as a server's name, which is what gRPC makes of it, and says so on standard error.
+  test('reach a service by its IP address, and say nothing but their own words', async () => {
+    const env = {
+      HOLDFAST_ADDRESS: site.address.replace('localhost', '127.0.0.1'),
+      HOLDFAST_AUTH_TOKEN: site.token('plain'),
+    };
+    const answer = await holdfast(['acquire', 'free/by-address', '--json'], env);
+    expect(answer.code, answer.out).toBe(0);
+    expect(JSON.parse(answer.out)).toHaveProperty('lease.resources', ['free/by-address']);
+  });
+
   test('run a command under a lock', async () => {
     const ran = await holdfast(['run', 'free/run', '--', 'sh', '-c', 'echo token $HOLDFAST_TOKEN'], {
       HOLDFAST_AUTH_TOKEN: site.token('plain'),
