@@ -144,11 +144,12 @@ describe("another tenant's names", () => {
   test('stay unsaid in a deadlock of equal owners', async () => {
     const mine = await rival().lock('gpu/20', { owner: 'trainer-1' });
     const wait = { seconds: 0, nanos: 50e6 };
+    const longer = { seconds: 20 };
     // Its owner waits for itself in name only: acme's trainer-1 holds gpu/0 of acme.
     expect(await rival().acquire({ resources: ['gpu/0'], owner: 'trainer-1', wait })).toMatchObject({
       busy: { wait_elapsed: true },
     });
-    const cycle = await refusal(rival().acquire({ resources: ['gpu/20'], owner: 'trainer-1', wait }));
+    const cycle = await refusal(rival().acquire({ resources: ['gpu/20'], owner: 'trainer-1', wait: longer }));
     expect(cycle).toMatchObject({ reason: 'DEADLOCK' });
     expect(JSON.stringify(cycle)).not.toMatch(/~|acme|bravo/);
     await rival().release(mine.lease_id);
