@@ -107,7 +107,8 @@ export function loadSettings(input: SettingsInput = {}): LoadedSettings {
   const layers: Layer[] = [readFlags(input.argv ?? [], problems, warnings), readEnvironment(env, problems)];
   layers.push(...configFile(layers, readFile, problems));
   const { values, effective } = readValues(layers, readFile, problems);
-  problems.push(...brokenRelations(values));
+  const given = effective.filter(({ source }) => source !== 'default').map(({ name }) => name);
+  problems.push(...brokenRelations(values, new Set(given)));
   if (problems.length > 0) return { ok: false, problems };
   const { redisPassword, redisNodes, ...rest } = values as Values;
   const settings: Settings = {

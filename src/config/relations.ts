@@ -3,8 +3,11 @@ import type { Settings } from '../config.ts';
 import type { Values } from './table.ts';
 import { type Address, formatAddress, formatDuration, isLocal } from './values.ts';
 
-/** A setting that is wrong by itself is left out: it is reported already. */
-export function brokenRelations(values: Partial<Values>): string[] {
+/** A setting that is wrong by itself is left out: it is reported already. `given`: what somebody has set, by name. */
+export function brokenRelations(
+  values: Partial<Values>,
+  given: ReadonlySet<string> = new Set<string>(),
+): string[] {
   const { minTtlMs, defaultTtlMs, maxTtlMs, nodeTimeoutMs } = values;
   const broken: string[] = [];
   const order = (low: string, lowMs: number | undefined, high: string, highMs: number | undefined): void => {
@@ -30,7 +33,7 @@ export function brokenRelations(values: Partial<Values>): string[] {
   }
   broken.push(
     ...addressProblems(values),
-    ...tlsProblems(values),
+    ...tlsProblems(values, given),
     ...accountProblems(values),
     ...streamProblems(values),
   );
@@ -84,7 +87,10 @@ function exposed(name: string, address: Address, { why, remedy }: Exposure): str
   return `${name} "${formatAddress(address)}" can be reached from other machines and ${why}: ${remedy}, or listen on loopback or a unix socket`;
 }
 
-function tlsProblems({ tlsCert, tlsKey, tlsClientCa, access }: Partial<Values>): string[] {
+function tlsProblems(
+  { tlsCert, tlsKey, tlsClientCa, tlsClientAuth = 'none', access }: Partial<Values>,
+  given: ReadonlySet<string>,
+): string[] {
   const broken: string[] = [];
   const needs = (name: string, value: unknown, needed: string, given: unknown, why: string): void => {
     if (value !== undefined && given === undefined) broken.push(`${name} needs ${needed}: ${why}`);
@@ -96,6 +102,10 @@ function tlsProblems({ tlsCert, tlsKey, tlsClientCa, access }: Partial<Values>):
   needs(ca, tlsClientCa, 'HOLDFAST_TLS_CERT', tlsCert, 'clients show certificates over TLS only');
   const who = 'a certificate says who calls, and only that file says what they may';
   needs(ca, tlsClientCa, 'HOLDFAST_ACCESS', access, who);
+  const auth = 'HOLDFAST_TLS_CLIENT_AUTH';
+  if (given.has(auth) && tlsClientAuth !== 'none') {
+    needs(`${auth}=${tlsClientAuth}`, auth, ca, tlsClientCa, 'no certificate is asked for without it');
+  }
   return broken;
 }
 

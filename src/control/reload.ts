@@ -1,6 +1,7 @@
 /** Reload: new settings are prepared by every part that has use for them, and then all of them are applied, or none. */
 import { changesBetween, nameOfKey } from '../config/live.ts';
 import { packSettings } from '../config/pack.ts';
+import { brokenRelations } from '../config/relations.ts';
 import type { Settings } from '../config.ts';
 import type { Reloaded } from '../domain/operations.ts';
 import type { Probe } from '../domain/probe.ts';
@@ -79,7 +80,11 @@ export class Reloader {
 
   async #apply(settings: Settings): Promise<Reloaded | Refusal> {
     const { live, restart } = changesBetween(this.#current, settings, textOf);
-    const next: Settings = { ...this.#current, ...pick(settings, live) };
+    const next = merged(this.#current, settings, live);
+    // What was read fits together; what would be in force is a mixture of it and of the start.
+    const stays = restart.length === 0 ? '' : `; until a restart ${restart.map(nameOfKey).join(', ')} stays`;
+    const broken = brokenRelations(next).map((problem) => violationOf(`${problem}${stays}`));
+    if (broken.length > 0) return this.#refuse(broken);
     const prepared = await Promise.all(this.#parts.map((part) => part.prepare(next)));
     const problems = prepared.flatMap((one) => ('problems' in one ? one.problems : []));
     if (problems.length > 0) return this.#refuse(problems);
@@ -112,6 +117,9 @@ function textOf(value: unknown): string {
   return JSON.stringify(packSettings(value as Settings)) ?? '';
 }
 
-function pick(settings: Settings, some: readonly string[]): Partial<Settings> {
-  return Object.fromEntries(Object.entries(settings).filter(([key]) => some.includes(key)));
+/** Of `fresh` what is in `live`, be it that something ceased to be set; the rest of `current`. */
+function merged(current: Settings, fresh: Settings, live: readonly string[]): Settings {
+  const kept = Object.entries(current).filter(([key]) => !live.includes(key));
+  const taken = Object.entries(fresh).filter(([key]) => live.includes(key));
+  return Object.fromEntries([...kept, ...taken]) as unknown as Settings;
 }

@@ -105,18 +105,10 @@ export class Security {
   ): { readonly problems: readonly FieldViolation[] } | { commit(): readonly string[] } {
     const access = this.#access.prepare(next.access);
     const tls = readTls(next);
-    // A line that was lost in a settings file must not let everybody in.
-    if (next.access === undefined && !this.#access.isOpen) {
-      const description = 'cannot cease to be set while the service runs: restart it';
-      return { problems: [{ field: 'HOLDFAST_ACCESS', description }] };
-    }
-    if ((tls === undefined) !== (this.#tls === undefined)) {
-      const description = 'cannot begin or cease to be set while the service runs: restart it';
-      return { problems: [{ field: 'HOLDFAST_TLS_CERT', description }] };
-    }
-    const problems = [access, tls].flatMap((one) =>
-      one !== undefined && 'problems' in one ? one.problems : [],
-    );
+    const problems = [
+      ...this.#lost(next),
+      ...[access, tls].flatMap((one) => (one !== undefined && 'problems' in one ? one.problems : [])),
+    ];
     if (problems.length > 0) return { problems };
     return {
       commit: () => {
@@ -134,6 +126,23 @@ export class Security {
         return changed;
       },
     };
+  }
+
+  /** What only a restart may change: a line that was lost in a settings file must not let everybody in. */
+  #lost(next: SecurityPaths): FieldViolation[] {
+    const ceased = 'cannot cease to be set while the service runs: restart it';
+    const lost: FieldViolation[] = [];
+    if (next.access === undefined && !this.#access.isOpen) {
+      lost.push({ field: 'HOLDFAST_ACCESS', description: ceased });
+    }
+    if ((next.tlsCert === undefined) !== (this.#tls === undefined)) {
+      const description = 'cannot begin or cease to be set while the service runs: restart it';
+      lost.push({ field: 'HOLDFAST_TLS_CERT', description });
+    }
+    if (next.tlsClientCa === undefined && this.#tls?.material.context.ca !== undefined) {
+      lost.push({ field: 'HOLDFAST_TLS_CLIENT_CA', description: ceased });
+    }
+    return lost;
   }
 
   /** One that is not known: counted always, told of as often as somebody could read it. */

@@ -15,7 +15,7 @@ import {
 } from '../quorum/ballot.ts';
 import type { Ballot } from '../quorum/open-ballot.ts';
 import type { Quorum } from '../quorum/quorum.ts';
-import { backedMs, leftMs, Stopwatch } from '../quorum/validity.ts';
+import { assertKept, backedMs, leftMs, Stopwatch } from '../quorum/validity.ts';
 import type { Random } from '../std/random.ts';
 import { leaseOf, writeCard } from './card.ts';
 import type { AcquireAsk, Caller } from './locks.ts';
@@ -105,6 +105,7 @@ export class Attempts {
     const token = this.#newToken(maxToken(this.#seen, hint));
     const value = leaseValue(this.#secret, token);
     const { ttlMs, owner, mode } = this.#ask;
+    assertKept(ttlMs, this.#quorum.longestTtlMs);
     const { resources, place } = manner;
     const op = {
       kind: 'hold',

@@ -4,7 +4,7 @@ import { type LostWhy, leaseLost, noQuorum, type Refusal } from '../domain/refus
 import type { Answer, LockNode, RenewOp, RepairOp } from '../nodes/node.ts';
 import { answeredCount, type Reply } from '../quorum/ballot.ts';
 import type { Quorum } from '../quorum/quorum.ts';
-import { backedMs, leftMs, Stopwatch } from '../quorum/validity.ts';
+import { assertKept, backedMs, leftMs, Stopwatch } from '../quorum/validity.ts';
 import { leaseOf, readCard } from './card.ts';
 import type { HeartbeatAsk } from './locks.ts';
 
@@ -55,6 +55,7 @@ export async function heartbeat(
   const watch = new Stopwatch(quorum.clock);
   const { lease } = ask;
   const ttlMs = ask.ttlMs ?? lease.ttlMs;
+  assertKept(ttlMs, quorum.longestTtlMs);
   const op: RenewOp = {
     kind: 'renew',
     value: lease.value,

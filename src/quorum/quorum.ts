@@ -31,6 +31,8 @@ export interface Quorum {
   readonly tickets: TicketClock;
   readonly wakeups: Wakeups;
   readonly clock: Clock;
+  /** Nodes end whatever is held at the latest after this time. */
+  readonly longestTtlMs: number;
   readonly retryAfterMs: number;
   readonly nodeIds: readonly string[];
   mayPropose(): boolean;
@@ -48,6 +50,7 @@ export function makeQuorum(options: QuorumOptions): Quorum {
     tickets: new TicketClock(nodes, clock),
     wakeups: new Wakeups(nodes, options.replica),
     clock,
+    longestTtlMs,
     retryAfterMs,
     nodeIds: nodes.map(({ id }) => id),
     mayPropose: options.mayPropose ?? (() => true),

@@ -1,5 +1,6 @@
 /** How long a grant may be relied on: counted from before the first send, less drift (Redlock, "safety arguments"). */
 import { driftFloorMs, driftRate } from '../domain/limits.ts';
+import { assert } from '../std/assert.ts';
 import type { Clock } from '../std/clock.ts';
 
 /** What clocks of different rates may disagree by over `ttlMs`. */
@@ -10,6 +11,11 @@ export function driftMs(ttlMs: number): number {
 /** What is left of a promise of `ttlMs` after `elapsedMs`; nothing may be granted when it is not positive. */
 export function leftMs(ttlMs: number, elapsedMs: number): number {
   return ttlMs - driftMs(ttlMs) - elapsedMs;
+}
+
+/** Nodes end earlier what is asked for longer: its holder would count on a lease that they have given to another. */
+export function assertKept(ttlMs: number, longestTtlMs: number): void {
+  assert(ttlMs <= longestTtlMs, `nodes keep a lease for ${longestTtlMs} ms at most, not ${ttlMs} ms`);
 }
 
 /** The promise that a majority keeps: the smallest of the `majority` largest remaining times, 0 without one. */

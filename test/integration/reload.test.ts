@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type ReplicaProcess, refusal } from '../harness/replica.ts';
+import { expireMs, type Lease, type ReplicaProcess, refusal } from '../harness/replica.ts';
 import { Scene } from '../harness/scene.ts';
 import { until } from '../harness/until.ts';
 import { Workers } from '../harness/workers.ts';
@@ -29,6 +29,8 @@ async function open(name: string, text: string, more: Record<string, string> = {
   return { replica, settings: (next: string) => writeFile(file, next) };
 }
 
+const takenMs = ({ acquire_time }: Lease): number =>
+  Number(acquire_time!.seconds) * 1000 + acquire_time!.nanos / 1e6;
 const GRANTED = { lease: expect.objectContaining({}) };
 
 /** 300 ms is below the bound of the file, and within the one that the environment of all tests has. */
@@ -40,6 +42,7 @@ const reloads = ({ output }: ReplicaProcess) => output.match(/settings were read
 
 // What the environment sets, no file can change: so none of it is set there.
 const FREE = { HOLDFAST_MIN_TTL: '', HOLDFAST_LOG_LEVEL: '' };
+const NO_TTLS = { HOLDFAST_MAX_TTL: '', HOLDFAST_DEFAULT_TTL: '' };
 
 describe('a replica', () => {
   test('takes what can change by SIGHUP, names what cannot, and keeps its process and its leases', async () => {
@@ -53,6 +56,24 @@ describe('a replica', () => {
     );
     expect(await refusal(short(replica, 'reload/refused'))).toMatchObject({ fields: ['ttl'] });
     expect(await replica.client.release(lease!.lease_id)).toBe(true);
+  });
+
+  test('refuses a default ttl that its nodes would cut: no lease ends before its holder was told', async () => {
+    const started = 'HOLDFAST_MAX_TTL=20s\nHOLDFAST_DEFAULT_TTL=1s\n';
+    const { replica, settings } = await open('longer', started, { ...FREE, ...NO_TTLS });
+    await settings('HOLDFAST_MAX_TTL=10m\nHOLDFAST_DEFAULT_TTL=1m\n');
+    expect(await refusal(replica.client.reload())).toMatchObject({
+      fields: ['HOLDFAST_DEFAULT_TTL'],
+      message: expect.stringContaining('until a restart HOLDFAST_MAX_TTL stays'),
+    });
+    const resources = ['reload/once'];
+    const { lease: first } = await replica.client.acquire({ resources, owner: 'first' });
+    const { lease: second } = await replica.client.acquire({
+      resources,
+      owner: 'second',
+      wait: { seconds: 40 },
+    });
+    expect(takenMs(second!)).toBeGreaterThanOrEqual(expireMs(first!));
   });
 
   test('answers a call with the same, and with every wrong setting while the old ones stay', async () => {

@@ -47,8 +47,22 @@ describe('of TLS', () => {
     [{ ...CLIENT_CA, ...ACCESS }, /^HOLDFAST_TLS_CLIENT_CA needs HOLDFAST_TLS_CERT/m],
     [{ ...CLIENT_CA, ...TLS }, /^HOLDFAST_TLS_CLIENT_CA needs HOLDFAST_ACCESS/m],
     [{ ...WIDE, ...CLIENT_CA, ...TLS, ...INSECURE }, /^HOLDFAST_TLS_CLIENT_CA needs HOLDFAST_ACCESS/m],
+    [
+      { HOLDFAST_TLS_CLIENT_AUTH: 'require' },
+      /^HOLDFAST_TLS_CLIENT_AUTH=require needs HOLDFAST_TLS_CLIENT_CA/m,
+    ],
+    [
+      { ...TLS, ...ACCESS, HOLDFAST_TLS_CLIENT_AUTH: 'request' },
+      /^HOLDFAST_TLS_CLIENT_AUTH=request needs HOLDFAST_TLS_CLIENT_CA/m,
+    ],
   ])('half of what it needs is refused: %j', (env, why) => {
     expect(load(env).problems).toMatch(why);
+  });
+
+  test('a certificate that nobody was told to ask for needs nothing', () => {
+    for (const env of [{}, { ...TLS, ...ACCESS }, { HOLDFAST_TLS_CLIENT_AUTH: 'none' }]) {
+      expect(load(env).problems, JSON.stringify(env)).toBe('');
+    }
   });
 
   test('a CA that nobody asks for is doubted', () => {

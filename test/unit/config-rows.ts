@@ -187,6 +187,12 @@ export const rows: Record<string, Row> = {
       ['require', 'require'],
     ],
     bad: ['yes', 'Require', '1'],
+    beside: {
+      HOLDFAST_TLS_CERT: '/cert.pem',
+      HOLDFAST_TLS_KEY: '/key.pem',
+      HOLDFAST_TLS_CLIENT_CA: '/ca.pem',
+      HOLDFAST_ACCESS: '/access.yaml',
+    },
   },
   HOLDFAST_CLASSES: {
     read: ({ classes }) => classes,

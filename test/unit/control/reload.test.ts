@@ -49,6 +49,49 @@ test('a setting that needs a restart is named at every reload until there was on
   expect(await reload({ HOLDFAST_MIN_TTL: '1s' })).toMatchObject({ changed: [], restartRequired: [] });
 });
 
+test.each<[string, Environment, Environment, string]>([
+  [
+    'a default above the longest ttl',
+    { HOLDFAST_MAX_TTL: '2s' },
+    { HOLDFAST_MAX_TTL: '10m', HOLDFAST_DEFAULT_TTL: '1m' },
+    'HOLDFAST_DEFAULT_TTL',
+  ],
+  [
+    'a shortest ttl above the longest',
+    {},
+    { HOLDFAST_MAX_TTL: '10m', HOLDFAST_DEFAULT_TTL: '5m', HOLDFAST_MIN_TTL: '2m' },
+    'HOLDFAST_MIN_TTL',
+  ],
+  [
+    'no access file where others can reach the service',
+    { HOLDFAST_ACCESS: 'a', HOLDFAST_TLS_CERT: 'c', HOLDFAST_TLS_KEY: 'k', HOLDFAST_LISTEN: '0.0.0.0:1' },
+    { HOLDFAST_LISTEN: '127.0.0.1:1' },
+    'HOLDFAST_LISTEN',
+  ],
+])(
+  '%s, which only a restart would make right, is refused, though what was read is right',
+  async (_, env, next, field) => {
+    const { reload, taken } = scene(env);
+    const restart = 'HOLDFAST_MAX_TTL' in next ? 'HOLDFAST_MAX_TTL' : 'HOLDFAST_LISTEN';
+    const answer = await reload(next);
+    expect(answer).toMatchObject({
+      kind: 'refusal',
+      reason: 'INVALID_FIELD',
+      fields: [{ field, description: expect.stringContaining(`until a restart ${restart} stays`) }],
+    });
+    expect(taken).toEqual([]);
+  },
+);
+
+test('a setting that is there no more ceases to be in force', async () => {
+  const { reload, reloader } = scene({ HOLDFAST_ALERTS: '/alerts.yaml' });
+  const files: (string | undefined)[] = [];
+  reloader.add(following(({ alerts }) => void files.push(alerts)));
+  expect(await reload({})).toMatchObject({ changed: ['HOLDFAST_ALERTS'] });
+  expect(files).toEqual([undefined]);
+  expect(await reload({})).toMatchObject({ changed: [] });
+});
+
 test('a password that changed is a change, and nobody is told it', async () => {
   const { reload, notices } = scene({ HOLDFAST_REDIS_NODES: 'redis://:old@a' });
   const answer = await reload({ HOLDFAST_REDIS_NODES: `redis://:${PASSWORD}@a` });

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { driftFloorMs, driftRate } from '../../../src/domain/limits.ts';
 import { majorityOf } from '../../../src/quorum/ballot.ts';
-import { backedMs, driftMs, leftMs, Stopwatch } from '../../../src/quorum/validity.ts';
+import { assertKept, backedMs, driftMs, leftMs, Stopwatch } from '../../../src/quorum/validity.ts';
 import { ManualClock } from '../../../src/std/clock.ts';
 
 describe('leftMs', () => {
@@ -115,4 +115,9 @@ describe('Stopwatch', () => {
     clock.stepWall(-3_600_000_000);
     expect(leftMs(30_000, watch.elapsedMs())).toBeLessThan(0);
   });
+});
+
+test('a ttl that nodes would cut is a defect of ours, and nothing is asked for by it', () => {
+  expect(() => assertKept(2000, 2000)).not.toThrow();
+  expect(() => assertKept(2001, 2000)).toThrow(/2000 ms at most, not 2001 ms/);
 });

@@ -110,6 +110,23 @@ describe('the certificate', () => {
     expect(until.at(-1)).toBe(START_MS + 90 * DAY_MS);
   });
 
+  test('of clients can be asked for from a reload on, and not cease to be asked for by one', () => {
+    const plain = tls(10);
+    const asking: SecurityPaths = {
+      ...plain,
+      tlsClientCa: folder.write('ca.pem', ca.cert),
+      tlsClientAuth: 'require',
+    };
+    const { security } = open(plain);
+    const next = security.prepare(asking);
+    if ('problems' in next) throw new Error(JSON.stringify(next));
+    next.commit();
+    expect(security.prepare({ ...plain, tlsClientAuth: 'require' })).toMatchObject({
+      problems: [{ field: 'HOLDFAST_TLS_CLIENT_CA', description: expect.stringMatching(/cease.*restart/) }],
+    });
+    expect(security.prepare(asking)).not.toHaveProperty('problems');
+  });
+
   test('cannot come or go while the service runs', () => {
     for (const [now, next] of [
       [tls(10), { tlsClientAuth: 'none' }],
