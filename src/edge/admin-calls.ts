@@ -14,7 +14,7 @@ import type { RunJanitorResponse } from './gen/holdfast/v1/RunJanitorResponse.ts
 import type { SetLogLevelRequest__Output } from './gen/holdfast/v1/SetLogLevelRequest.ts';
 import type { SetLogLevelResponse } from './gen/holdfast/v1/SetLogLevelResponse.ts';
 import type { StatusResponse } from './gen/holdfast/v1/StatusResponse.ts';
-import { type CallContext, refused } from './lock-calls.ts';
+import { type CallContext, refused, turnedAway } from './lock-calls.ts';
 import { isRefusal, notServed } from './status.ts';
 
 const STATES = {
@@ -69,7 +69,7 @@ export function adminCalls(context: AdminContext): AdminServiceHandlers {
   return {
     ForceRelease: unary(context, async (request, { visit }) => {
       const ask = decodeForceRelease(request);
-      if (isRefusal(ask)) return refused(context, 'force_release', ask);
+      if (isRefusal(ask)) return turnedAway(context, visit, 'force_release', ask);
       const answer = await visit.locks.forceRelease(ask);
       return isRefusal(answer) ? answer : { freed: answer.freed.map(encodeHolder) };
     }),

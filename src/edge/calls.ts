@@ -3,6 +3,7 @@ import { type handleUnaryCall, Metadata, status } from '@grpc/grpc-js';
 import { invalidField, type Refusal } from '../domain/refusals.ts';
 import type { AcquireAsk, Caller } from '../locks/locks.ts';
 import { type Clock, systemClock, type Timer } from '../std/clock.ts';
+import { actionOf } from './access/acts.ts';
 import type { Visit, Visits } from './access/visit.ts';
 import { MALFORMED } from './protos.ts';
 import { internal, isRefusal, toStatus } from './status.ts';
@@ -205,7 +206,9 @@ export function unary<Request extends object, Response extends object>(
         callback(toStatus(over));
         return;
       }
-      const said = call.request === MALFORMED ? malformed : await answer(call.request, caller);
+      const isMalformed = call.request === MALFORMED;
+      if (isMalformed) visit.turnedAway(actionOf(call.getPath()), malformed);
+      const said = isMalformed ? malformed : await answer(call.request, caller);
       if (said === GONE) callback(farewell(caller));
       else if (isRefusal(said)) callback(toStatus(said));
       else callback(null, said);

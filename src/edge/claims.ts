@@ -15,7 +15,7 @@ import type { AcquireRequest__Output } from './gen/holdfast/v1/AcquireRequest.ts
 import type { ResumeOp__Output } from './gen/holdfast/v1/ResumeOp.ts';
 import type { SessionResponse } from './gen/holdfast/v1/SessionResponse.ts';
 import type { Lifeline } from './lifeline.ts';
-import { type CallContext, refused } from './lock-calls.ts';
+import { type CallContext, refused, turnedAway } from './lock-calls.ts';
 import type { Outbox } from './outbox.ts';
 import { type Seq, wireSeq } from './seq-set.ts';
 import { draining, isRefusal } from './status.ts';
@@ -177,11 +177,13 @@ export class Claims implements Claimant {
   }
 
   #claim(seq: Seq, name: 'acquire' | 'resume', ask: object, waits: boolean): Claim | undefined {
-    const { context, outbox, unanswered } = this.#session;
+    const { context, visit, outbox, unanswered } = this.#session;
     const full = this.#kept.size + unanswered.claims >= limits.leasesPerSession;
     const refusal = isRefusal(ask) ? ask : full ? tooMany : undefined;
     if (refusal !== undefined) {
-      outbox.refuse(seq, within(name, refused(context, name, refusal)));
+      if (refusal === draining) refused(context, name, refusal);
+      else turnedAway(context, visit, name, refusal);
+      outbox.refuse(seq, within(name, refusal));
       return undefined;
     }
     const claim = new Claim(this, seq, waits);

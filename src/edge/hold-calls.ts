@@ -266,14 +266,16 @@ class Holding implements Caller, KeptNews, Standing, Living {
   }
 }
 
-function begin(context: StreamContext, call: HoldCall): Refusal | undefined {
+function begin(context: StreamContext, call: HoldCall, name: string): Refusal | undefined {
   if (context.draining()) return draining;
   const visit = context.visits.of(call);
   const over = visit.pace(call);
   if (over !== undefined) return over;
-  if (call.request === MALFORMED) return malformed;
-  const ask = decodeHold(call.request, visit.settings);
-  if (isRefusal(ask)) return ask;
+  const ask = call.request === MALFORMED ? malformed : decodeHold(call.request, visit.settings);
+  if (isRefusal(ask)) {
+    visit.turnedAway(name, ask);
+    return ask;
+  }
   const full = visit.enterStream('hold');
   if (full !== undefined) return full;
   // grpc-js keeps the request for as long as the stream lives.
@@ -285,10 +287,10 @@ function begin(context: StreamContext, call: HoldCall): Refusal | undefined {
 export function holdHandler(context: StreamContext): Pick<LockServiceHandlers, 'Hold'> {
   const Hold: handleServerStreamingCall<HoldRequest__Output, HoldResponse> = (call) => {
     try {
-      const { acquire } = call.request;
-      const refusal = begin(context, call);
+      const name = call.request.acquire === null ? 'resume' : 'acquire';
+      const refusal = begin(context, call, name);
       if (refusal === undefined) return;
-      call.emit('error', toStatus(refused(context, acquire === null ? 'resume' : 'acquire', refusal)));
+      call.emit('error', toStatus(refused(context, name, refusal)));
     } catch (cause) {
       context.onDefect(call.getPath(), cause);
       call.emit('error', toStatus(internal));

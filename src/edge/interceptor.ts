@@ -230,12 +230,11 @@ class WatchedCall extends ServerInterceptingCall implements Caller {
   identifyAgain(authenticator: Authenticator): void {
     if (this.#grant === undefined || this.#over) return;
     const again = authenticator.again(this.#grant);
-    if (again !== undefined) {
-      this.#grant = again;
-      return;
-    }
+    this.#grant = again ?? this.#grant;
+    if (again !== undefined) return;
     this.#gone = true;
     this.#revoked = true;
+    this.#watch.onUnknown(noLongerKnown, this.peer, this.#path.slice(1));
     this.sendStatus(toStatus(noLongerKnown.refusal));
   }
 

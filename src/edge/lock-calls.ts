@@ -3,7 +3,7 @@ import { type Lease, leaseNameOf } from '../domain/lease.ts';
 import type { Probe } from '../domain/probe.ts';
 import type { Refusal } from '../domain/refusals.ts';
 import type { Locks } from '../locks/locks.ts';
-import type { Visits } from './access/visit.ts';
+import type { Visit, Visits } from './access/visit.ts';
 import { GONE, unary, type Wrapping } from './calls.ts';
 import { decodeAcquire, decodeCheckToken, decodeHeartbeat, decodeRelease } from './decode.ts';
 import { encodeAcquired, encodeRenewed } from './encode.ts';
@@ -22,9 +22,10 @@ export function lockCalls(context: CallContext): LockCalls {
   return {
     Acquire: unary(context, async (request, caller) => {
       if (context.draining()) return refused(context, 'acquire', draining);
-      const { locks, settings } = caller.visit;
+      const { visit } = caller;
+      const { locks, settings } = visit;
       const ask = decodeAcquire(request, settings);
-      if (isRefusal(ask)) return refused(context, 'acquire', ask);
+      if (isRefusal(ask)) return turnedAway(context, visit, 'acquire', ask);
       const answer = await locks.acquire(caller.deadline.cut(ask), caller);
       if (caller.gone()) {
         if (answer.kind === 'lease') await giveBack(locks, answer);
@@ -33,24 +34,24 @@ export function lockCalls(context: CallContext): LockCalls {
       return isRefusal(answer) ? answer : encodeAcquired(answer);
     }),
 
-    Heartbeat: unary(context, async (request, { visit: { locks, settings } }) => {
-      const ask = decodeHeartbeat(request, settings);
-      if (isRefusal(ask)) return refused(context, 'heartbeat', ask);
-      const answer = await locks.heartbeat(ask);
+    Heartbeat: unary(context, async (request, { visit }) => {
+      const ask = decodeHeartbeat(request, visit.settings);
+      if (isRefusal(ask)) return turnedAway(context, visit, 'heartbeat', ask);
+      const answer = await visit.locks.heartbeat(ask);
       return isRefusal(answer) ? answer : encodeRenewed(answer);
     }),
 
-    Release: unary(context, async (request, { visit: { locks } }) => {
+    Release: unary(context, async (request, { visit }) => {
       const ask = decodeRelease(request);
-      if (isRefusal(ask)) return refused(context, 'release', ask);
-      const answer = await locks.release(ask);
+      if (isRefusal(ask)) return turnedAway(context, visit, 'release', ask);
+      const answer = await visit.locks.release(ask);
       return isRefusal(answer) ? answer : { released: answer.released };
     }),
 
-    CheckToken: unary(context, async (request, { visit: { locks } }) => {
+    CheckToken: unary(context, async (request, { visit }) => {
       const ask = decodeCheckToken(request);
-      if (isRefusal(ask)) return refused(context, 'check_token', ask);
-      const answer = await locks.checkToken(ask.resource, ask.token);
+      if (isRefusal(ask)) return turnedAway(context, visit, 'check_token', ask);
+      const answer = await visit.locks.checkToken(ask.resource, ask.token);
       if (isRefusal(answer)) return answer;
       return { current: answer.current, last_token: answer.lastToken.toString() };
     }),
@@ -61,6 +62,17 @@ export function lockCalls(context: CallContext): LockCalls {
 export function refused(context: Pick<CallContext, 'probe'>, operation: string, refusal: Refusal): Refusal {
   context.probe.operation(operation, 'refused', 0, refusal.reason);
   return refusal;
+}
+
+/** What was asked cannot be: written down as well, for a name that is none may be a try at another's. */
+export function turnedAway(
+  context: Pick<CallContext, 'probe'>,
+  visit: Visit,
+  operation: string,
+  refusal: Refusal,
+): Refusal {
+  visit.turnedAway(operation, refusal);
+  return refused(context, operation, refusal);
 }
 
 /** Not a lease that a repeated request met: the first request was answered by it, and somebody may be using it. */

@@ -11,7 +11,7 @@ import type { SessionOp__Output } from './gen/holdfast/v1/SessionOp.ts';
 import type { SessionRequest__Output } from './gen/holdfast/v1/SessionRequest.ts';
 import type { SessionResponse } from './gen/holdfast/v1/SessionResponse.ts';
 import { Lifeline, type Living } from './lifeline.ts';
-import { refused } from './lock-calls.ts';
+import { refused, turnedAway } from './lock-calls.ts';
 import { Outbox } from './outbox.ts';
 import type { UnreadRequest } from './protos.ts';
 import { type Seq, SeqSet, seqOf, wireSeq } from './seq-set.ts';
@@ -101,8 +101,10 @@ export class Session implements Standing, Living, Writer {
     try {
       const request = unread.read();
       const refusal = request === undefined ? unreadable(unread) : this.#read(request);
-      if (refusal !== undefined) this.#close('closed', refusal);
-      else this.#holdBack();
+      if (refusal !== undefined) {
+        this.#visit.turnedAway('session', refusal);
+        this.#close('closed', refusal);
+      } else this.#holdBack();
     } catch (cause) {
       this.#break(cause);
     }
@@ -156,7 +158,8 @@ export class Session implements Standing, Living, Writer {
     if (op.heartbeat) return this.#serve(seq, HEARTBEAT, op.heartbeat);
     if (op.check_token) return this.#serve(seq, CHECK_TOKEN, op.check_token);
     if (op.resume) return this.#claims.resume(seq, op.resume);
-    this.#outbox.refuse(seq, invalidField('op', 'must be set'));
+    const unset = invalidField('op', 'must be set');
+    this.#outbox.refuse(seq, turnedAway(this.#context, this.#visit, 'session', unset));
     return Promise.resolve();
   }
 
@@ -169,7 +172,7 @@ export class Session implements Standing, Living, Writer {
     try {
       const ask = op.decode(request, settings, this.#claims);
       if (isRefusal(ask)) {
-        this.#outbox.refuse(seq, within(op.name, refused(this.#context, op.name, ask)));
+        this.#outbox.refuse(seq, within(op.name, turnedAway(this.#context, this.#visit, op.name, ask)));
         return;
       }
       op.before?.(this.#claims, ask);

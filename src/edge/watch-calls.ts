@@ -149,9 +149,11 @@ async function begin(context: WatchContext, call: WatchCall): Promise<Refusal | 
   const visit = context.visits.of(call);
   const over = visit.pace(call);
   if (over !== undefined) return over;
-  if (call.request === MALFORMED) return malformed;
-  const ask = decodeWatch(call.request);
-  if (isRefusal(ask)) return ask;
+  const ask = call.request === MALFORMED ? malformed : decodeWatch(call.request);
+  if (isRefusal(ask)) {
+    visit.turnedAway('watch', ask);
+    return ask;
+  }
   const refusal = visit.mayWatch(ask) ?? visit.enterStream('watch');
   if (refusal !== undefined) return refusal;
   const watching = new Watching(call);

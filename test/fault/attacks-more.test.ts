@@ -90,11 +90,17 @@ describe('without a token, past every client', () => {
   const served = [...Object.values(contract.locks), ...Object.values(contract.admin)].map(({ path }) => path);
 
   test.each([...served, ...reflection])('%s is refused', async (path) => {
-    const call = begun(session, path);
-    const status = ended(call);
-    // Empty is a message of each of them.
-    call.end(framed(Buffer.alloc(0)));
-    expect(await status).toBe(UNAUTHENTICATED);
+    const attack = () => {
+      const call = begun(session, path);
+      const status = ended(call);
+      // Empty is a message of each of them.
+      call.end(framed(Buffer.alloc(0)));
+      return status;
+    };
+    const sinceMs = Date.now();
+    expect(await attack()).toBe(UNAUTHENTICATED);
+    const detail = new RegExp(`\\(${path.slice(1)}\\)`);
+    await site.written(sinceMs, { action: 'authenticate', outcome: 'UNAUTHENTICATED', detail }, attack);
   });
 
   test.each([
@@ -118,8 +124,10 @@ describe('a call whose headers were sent while its caller was known', () => {
     const status = ended(early);
     await seenAll(session);
     await site.change(without('leaver'), 'ops');
+    const sinceMs = Date.now();
     early.end(acquiring('kept/for-later'));
     expect(await status).toBe(UNAUTHENTICATED);
+    await site.written(sinceMs, { action: 'authenticate', outcome: 'UNAUTHENTICATED' });
     await site.change(people, 'ops');
     const { locks } = await site.by('ops').client.list({ prefix: 'kept/' });
     expect(locks).toEqual([]);
@@ -133,8 +141,10 @@ describe('a call whose headers were sent while its caller was known', () => {
       people.map((one) => (one.name === 'leaver' ? { ...one, allow: [] } : one)),
       'ops',
     );
+    const sinceMs = Date.now();
     early.end(acquiring('kept/for-later'));
     expect(await status).toBe('7');
+    await site.written(sinceMs, { action: 'acquire', outcome: 'DENIED', identity: 'leaver' });
     await site.change(people, 'ops');
   });
 
@@ -220,7 +230,9 @@ test('the history of a tenant’s owner is nobody else’s, not even where a pag
   await until('it is in the archive', async () => (await mine()).next_page_token !== '');
   const { client } = site.by('ops');
   for (const owner of ['~acme/secret-owner', '~acme/nobody']) {
+    const sinceMs = Date.now();
     expect(await refusal(client.history({ owner, page_size: 3 }))).toMatchObject({ reason: 'INVALID_FIELD' });
+    await site.written(sinceMs, { action: 'history', outcome: 'INVALID_FIELD', identity: 'ops' });
   }
   const said = await client.history({ owner: 'secret-owner', page_size: 3 });
   expect(said).toMatchObject({ events: [], next_page_token: '' });

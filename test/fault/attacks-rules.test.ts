@@ -1,7 +1,8 @@
 /** Attacks by those who are somebody and want more: leases of neighbours, forged ids, names and calls beyond their rules. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { formatLeaseId, parseLeaseId } from '../../src/domain/lease.ts';
-import type { AuditLine, Person } from '../harness/attack-site.ts';
+import type { Person } from '../harness/attack-site.ts';
+import type { AuditWish } from '../harness/audit-log.ts';
 import { HoldStream, SessionStream } from '../harness/lock-streams.ts';
 import { type Refused, refusal } from '../harness/replica.ts';
 import { DENIED, LOST, lastOf, Victim } from '../harness/victim.ts';
@@ -20,31 +21,31 @@ const trainer = () => victim.site.by('trainer');
 
 describe('a lease id', () => {
   test('is of no use to a neighbour of the same tenant', async () => {
-    expect(await victim.unchanged(() => neighbour().release(victim.lease.lease_id))).toBe(false);
-    await victim.refused(() => neighbour().heartbeat(victim.lease.lease_id), LOST);
-    const ops = victim.site.by('ops');
-    expect(await victim.unchanged(() => ops.release(victim.lease.lease_id))).toBe(false);
+    await victim.notHeld('neighbour', victim.lease.lease_id);
+    await victim.refused('neighbour', 'heartbeat', () => neighbour().heartbeat(victim.lease.lease_id), LOST);
+    await victim.notHeld('ops', victim.lease.lease_id);
   });
 
   test('that was released is not good again', async () => {
     const lease = await trainer().lock('gpu/9', { owner: 'trainer-9' });
     expect(await trainer().release(lease.lease_id)).toBe(true);
-    expect(await trainer().release(lease.lease_id)).toBe(false);
-    expect(await refusal(trainer().heartbeat(lease.lease_id))).toMatchObject({ reason: 'LEASE_LOST' });
+    await victim.notHeld('trainer', lease.lease_id);
+    const lost = { code: 9, reason: 'LEASE_LOST' };
+    await victim.refused('trainer', 'heartbeat', () => trainer().heartbeat(lease.lease_id), lost);
   });
 
   test('with another name in it, and the right checksum, moves nothing', async () => {
     const parsed = parseLeaseId(victim.lease.lease_id)!;
     const forged = formatLeaseId({ ...parsed, resources: ['gpu/1'] });
-    await victim.refused(() => trainer().heartbeat(forged), LOST);
-    expect(await victim.unchanged(() => trainer().release(forged))).toBe(false);
+    await victim.refused('trainer', 'heartbeat', () => trainer().heartbeat(forged), LOST);
+    await victim.notHeld('trainer', forged);
     const raised = formatLeaseId({ ...parsed, token: parsed.token + 1_000_000n });
-    expect(await victim.unchanged(() => trainer().release(raised))).toBe(false);
+    await victim.notHeld('trainer', raised);
   });
 });
 
 describe('more than the rules allow', () => {
-  test.each<[string, Person, () => Promise<unknown>, Partial<AuditLine>]>([
+  test.each<[string, Person, () => Promise<unknown>, AuditWish]>([
     [
       'a name beyond its prefixes',
       'neighbour',
@@ -117,15 +118,16 @@ describe('more than the rules allow', () => {
   });
 
   test('a Hold and a Session are denied what a call is', async () => {
-    const hold = new HoldStream(
-      victim.site.address,
-      { acquire: { resources: ['model/a'], owner: 'x' } },
-      victim.site.as('neighbour'),
-    );
-    expect(await lastOf(hold)).toMatchObject(DENIED);
+    const acquire = { resources: ['model/a'], owner: 'x' };
+    const line = { action: 'acquire', outcome: 'DENIED', owner: 'x' };
+    const held = () => lastOf(new HoldStream(victim.site.address, { acquire }, victim.site.as('neighbour')));
+    expect(await victim.audited('neighbour', held, line)).toMatchObject(DENIED);
     const session = new SessionStream(victim.site.address, victim.site.as('neighbour'));
-    const [seq = ''] = session.ask([{ acquire: { resources: ['model/a'], owner: 'x' } }]);
-    expect((await session.result(seq)).error).toMatchObject(DENIED);
+    const asked = () => {
+      const [seq = ''] = session.ask([{ acquire }]);
+      return session.result(seq);
+    };
+    expect((await victim.audited('neighbour', asked, line)).error).toMatchObject(DENIED);
     session.cancel();
   });
 

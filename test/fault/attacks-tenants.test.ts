@@ -19,18 +19,21 @@ const trainer = () => victim.site.by('trainer');
 
 describe("another tenant's lease", () => {
   test('is neither released nor renewed by its id', async () => {
-    const told = await victim.unchanged(() => rival().release(victim.lease.lease_id));
-    expect(told).toBe(false);
-    await victim.refused(() => rival().heartbeat(victim.lease.lease_id), LOST);
+    await victim.notHeld('rival', victim.lease.lease_id);
+    await victim.refused('rival', 'heartbeat', () => rival().heartbeat(victim.lease.lease_id), LOST);
   });
 
   test('is not taken over by its id: Hold', async () => {
-    const hold = new HoldStream(
-      victim.site.address,
-      { resume_lease_id: victim.lease.lease_id },
-      victim.site.as('rival'),
-    );
-    expect(await victim.unchanged(() => lastOf(hold))).toMatchObject(LOST);
+    const resumed = () =>
+      lastOf(
+        new HoldStream(
+          victim.site.address,
+          { resume_lease_id: victim.lease.lease_id },
+          victim.site.as('rival'),
+        ),
+      );
+    const line = { action: 'resume', outcome: 'LEASE_LOST' };
+    expect(await victim.audited('rival', resumed, line)).toMatchObject(LOST);
   });
 
   test.each(['heartbeat', 'release', 'resume'] as const)(
@@ -38,8 +41,12 @@ describe("another tenant's lease", () => {
     async (op) => {
       const session = new SessionStream(victim.site.address, victim.site.as('rival'));
       const { lease_id } = victim.lease;
-      const [seq = ''] = session.ask([{ [op]: { lease_id } }]);
-      const result = await session.result(seq);
+      const attack = () => {
+        const [seq = ''] = session.ask([{ [op]: { lease_id } }]);
+        return session.result(seq);
+      };
+      const outcome = op === 'release' ? 'not_held' : 'LEASE_LOST';
+      const result = await victim.audited('rival', attack, { action: op, outcome });
       if (op === 'release') expect(result.release).toMatchObject({ released: false });
       else expect(result.error).toMatchObject({ reason: 'LEASE_LOST' });
       expect(JSON.stringify(result)).not.toMatch(TELLTALE);
@@ -48,11 +55,15 @@ describe("another tenant's lease", () => {
   );
 
   test('is not ended by its public name', async () => {
-    const { freed } = await victim.unchanged(() =>
-      rival().force({ resource: 'gpu/0', lease_ref: victim.lease.lease_ref, reason: 'mine' }),
+    const { freed } = await victim.audited(
+      'rival',
+      () => rival().force({ resource: 'gpu/0', lease_ref: victim.lease.lease_ref, reason: 'mine' }),
+      { action: 'force_release', outcome: 'not_held', why: 'mine' },
     );
     expect(freed).toEqual([]);
     await victim.refused(
+      'rival',
+      'force_release',
       () =>
         rival().force({
           resource: 'model/secret-project',
@@ -78,8 +89,16 @@ describe("another tenant's lease", () => {
 
 describe("another tenant's names", () => {
   test('are unknown to Inspect and CheckToken', async () => {
-    await victim.refused(() => rival().inspect('model/secret-project'), UNKNOWN);
+    await victim.refused('rival', 'inspect', () => rival().inspect('model/secret-project'), UNKNOWN);
     await victim.refused(
+      'rival',
+      'history',
+      () => rival().history({ resource: 'model/secret-project' }),
+      UNKNOWN,
+    );
+    await victim.refused(
+      'rival',
+      'check_token',
       () => rival().checkToken('model/secret-project', victim.secret.fencing_token),
       UNKNOWN,
     );
@@ -114,9 +133,9 @@ describe("another tenant's names", () => {
     ['with a mark that is not seen', 'gpu/0\u200b'],
     ['with a space behind', 'gpu/0 '],
   ])('are not had %s', async (_, name) => {
-    await victim.refused(() => rival().acquire({ resources: [name] }), INVALID);
-    await victim.refused(() => rival().inspect(name), INVALID);
-    await victim.refused(() => rival().list({ prefix: name }), INVALID);
+    await victim.refused('rival', 'acquire', () => rival().acquire({ resources: [name] }), INVALID);
+    await victim.refused('rival', 'inspect', () => rival().inspect(name), INVALID);
+    await victim.refused('rival', 'list', () => rival().list({ prefix: name }), INVALID);
   });
 
   test('are not heard of by Watch, and nor is what its own rules do not allow', async () => {
@@ -134,11 +153,13 @@ describe("another tenant's names", () => {
   });
 
   test("cannot be borrowed as an owner's", async () => {
-    await victim.refused(() => rival().acquire({ resources: ['gpu/8'], owner: '~acme/trainer-1' }), INVALID);
-    await victim.refused(
-      () => victim.site.by('plain').acquire({ resources: ['free/8'], owner: '~acme/trainer-1' }),
-      INVALID,
-    );
+    for (const [by, name] of [
+      ['rival', 'gpu/8'],
+      ['plain', 'free/8'],
+    ] as const) {
+      const borrowed = { resources: [name], owner: '~acme/trainer-1' };
+      await victim.refused(by, 'acquire', () => victim.site.by(by).acquire(borrowed), INVALID);
+    }
   });
 
   test('stay unsaid in a deadlock of equal owners', async () => {

@@ -1,14 +1,13 @@
 /** A service with two tenants, rules, tokens, JWTs and certificates, for those who attack it: who is who, and what it wrote down. */
 import { createHmac, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { digestOf, makeToken } from '../../src/domain/access-token.ts';
 import { systemRandom } from '../../src/std/random.ts';
+import { type AuditWish, written } from './audit-log.ts';
 import { Authority, Folder, type Wanted } from './certificates.ts';
 import { Nodes } from './nodes.ts';
 import { bootstrapped, type Environment, RpcClient, TestReplica } from './replica.ts';
 import { bearer, type Shown } from './shown.ts';
-import { until } from './until.ts';
 
 export const ISSUER = 'https://issuer.test';
 export const AUDIENCE = 'holdfast';
@@ -32,15 +31,6 @@ const PEOPLE = [
 ] as const;
 
 export type Person = (typeof PEOPLE)[number]['name'];
-
-/** One line of the audit log. */
-export interface AuditLine {
-  readonly action: string;
-  readonly identity: string;
-  readonly tenant: string;
-  readonly outcome: string;
-  readonly [field: string]: unknown;
-}
 
 export interface Claims {
   readonly iss?: unknown;
@@ -170,23 +160,9 @@ export class AttackSite {
     return createHmac('sha256', secret).update(text).digest('base64url');
   }
 
-  auditLines(): AuditLine[] {
-    const text = readFileSync(this.audit, 'utf8');
-    return text
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as AuditLine);
-  }
-
-  /** Once a line of the audit log that is not among the first `before` fits; tries `again` until then. */
-  async audited(before: number, expected: Partial<AuditLine>, again: () => Promise<unknown>): Promise<void> {
-    const fits = (line: AuditLine): boolean =>
-      Object.entries(expected).every(([field, value]) => line[field] === value);
-    await until(`the audit log has ${JSON.stringify(expected)}`, async () => {
-      if (this.auditLines().slice(before).some(fits)) return true;
-      await again();
-      return false;
-    });
+  /** Once what was done since `sinceMs` (Date.now) is in the audit log as expected; tries `again` until then. */
+  async audited(sinceMs: number, expected: AuditWish, again: () => Promise<unknown>): Promise<void> {
+    await written(this.audit, sinceMs, expected, again);
   }
 
   #accessFile(): object {

@@ -11,9 +11,17 @@ import { until } from './until.ts';
 
 export interface Line {
   readonly action: string;
+  readonly time: string;
   readonly owner?: string;
   readonly missing?: number;
+  readonly [field: string]: unknown;
 }
+
+/** What a line must say; a pattern for what is not said alike by each run. */
+export type AuditWish = Readonly<Record<string, string | RegExp>>;
+
+/** An act is written down by a clock that is read to the microsecond, and cut to the millisecond. */
+const CLOCKS_MS = 5;
 
 /** Every line of the file; throws for one that is no JSON. */
 export const linesOf = (path: string): Line[] =>
@@ -26,6 +34,25 @@ export const ownersIn = (path: string): (string | undefined)[] =>
   linesOf(path)
     .filter(({ action }) => action === 'acquire')
     .map(({ owner }) => owner);
+
+/** Once what was done since `sinceMs` (Date.now) is in the file as expected; tries `again` until then. */
+export async function written(
+  path: string,
+  sinceMs: number,
+  expected: AuditWish,
+  again: () => Promise<unknown> = () => Promise.resolve(),
+): Promise<Line> {
+  const said = (line: Line, [field, wish]: [string, string | RegExp]): boolean =>
+    wish instanceof RegExp ? wish.test(String(line[field])) : line[field] === wish;
+  const fits = (line: Line): boolean =>
+    Date.parse(line.time) >= sinceMs - CLOCKS_MS && Object.entries(expected).every((one) => said(line, one));
+  const wishes = Object.entries(expected).map(([field, wish]) => `${field} ${wish}`);
+  return await until(`the audit log has ${wishes.join(', ')}`, async () => {
+    const line = linesOf(path).find(fits);
+    if (line === undefined) await again();
+    return line;
+  });
+}
 
 export class OpenedLog {
   readonly path: string;

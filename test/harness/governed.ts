@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { digestOf, makeToken } from '../../src/domain/access-token.ts';
 import { systemRandom } from '../../src/std/random.ts';
+import { type AuditWish, written } from './audit-log.ts';
 import { Folder } from './certificates.ts';
 import { HoldStream, SessionStream } from './lock-streams.ts';
 import { type Environment, RpcClient, TestReplica } from './replica.ts';
@@ -116,6 +117,11 @@ export class GovernedSite {
       .filter((line) => line !== '')
       .map((line) => JSON.parse(line) as { action: string; outcome: string; identity: string })
       .map(({ action, outcome, identity }) => `${action} ${outcome} ${identity}`);
+  }
+
+  /** Once what was done since `sinceMs` (Date.now) is written down as expected; tries `again` until then. */
+  async written(sinceMs: number, expected: AuditWish, again?: () => Promise<unknown>): Promise<void> {
+    await written(join(this.#folder.path, 'audit.log'), sinceMs, expected, again);
   }
 
   async close(): Promise<void> {

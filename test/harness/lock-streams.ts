@@ -56,8 +56,13 @@ export class HoldStream {
     this.#call.on('end', () => this.#end('OK'));
   }
 
-  static acquire(address: string, resource: string, more: AcquireRequest = {}): HoldStream {
-    return new HoldStream(address, { acquire: { resources: [resource], owner: 'holder', ...more } });
+  static acquire(
+    address: string,
+    resource: string,
+    more: AcquireRequest = {},
+    shown: Shown = {},
+  ): HoldStream {
+    return new HoldStream(address, { acquire: { resources: [resource], owner: 'holder', ...more } }, shown);
   }
 
   static resume(address: string, { lease_id }: Lease): HoldStream {

@@ -14,6 +14,8 @@ export interface Shown {
   readonly key?: string;
   /** The whole header, `Bearer ...`. */
   readonly authorization?: string;
+  /** The trace that its calls are parts of. */
+  readonly traceparent?: string;
 }
 
 export interface Channel {
@@ -26,22 +28,22 @@ export function bearer(token: string): Shown {
 }
 
 /** Not by call credentials: those of grpc-js are never sent in clear, as an attacker's are. */
-function adding(authorization: string): Interceptor {
+function adding(name: string, value: string): Interceptor {
   return (options, next) =>
     new InterceptingCall(next(options), {
       start(metadata, listener, begin) {
-        metadata.set('authorization', authorization);
+        metadata.set(name, value);
         begin(metadata, listener);
       },
     });
 }
 
-export function channelOf({ ca, cert, key, authorization }: Shown): Channel {
+export function channelOf({ ca, cert, key, authorization, traceparent }: Shown): Channel {
   const pem = (text: string | undefined): Buffer | null => (text === undefined ? null : Buffer.from(text));
   const creds =
     ca === undefined ? credentials.createInsecure() : credentials.createSsl(pem(ca), pem(key), pem(cert));
-  return {
-    creds,
-    options: authorization === undefined ? {} : { interceptors: [adding(authorization)] },
-  };
+  const interceptors = Object.entries({ authorization, traceparent }).flatMap(([name, value]) =>
+    value === undefined ? [] : [adding(name, value)],
+  );
+  return { creds, options: interceptors.length === 0 ? {} : { interceptors } };
 }

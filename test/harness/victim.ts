@@ -1,6 +1,7 @@
 /** What no attack may touch, and how an attack on it is judged. */
 import { expect } from 'vitest';
-import { AttackSite, type AuditLine, type Person } from './attack-site.ts';
+import { AttackSite, type Person } from './attack-site.ts';
+import type { AuditWish } from './audit-log.ts';
 import { type Lease, type Refused, refusal } from './replica.ts';
 import { until } from './until.ts';
 
@@ -63,18 +64,36 @@ export class Victim {
     return answer;
   }
 
-  /** Refused with the right code, silent about what others have, and nothing on any node is another than before. */
-  async refused(attack: () => Promise<unknown>, expected: Expected): Promise<Refused> {
-    const answer = await this.unchanged(() => refusal(attack()));
+  /** As `unchanged`; and who did it is written down, with an outcome that is none. */
+  async audited<T>(by: Person, attack: () => Promise<T>, line: AuditWish): Promise<T> {
+    const sinceMs = Date.now();
+    const answer = await this.unchanged(attack);
+    // Of very many in one second some are only counted: who goes on is told of again.
+    await this.site.audited(sinceMs, { identity: by, ...line }, attack);
+    return answer;
+  }
+
+  /** Refused with the right code, silent about what others have, written down, and no node is another than before. */
+  async refused(
+    by: Person,
+    action: string,
+    attack: () => Promise<unknown>,
+    expected: Expected,
+  ): Promise<Refused> {
+    const answer = await this.audited(by, () => refusal(attack()), { action, outcome: expected.reason });
     expect(answer).toMatchObject(expected);
     expect(JSON.stringify(answer)).not.toMatch(TELLTALE);
     return answer;
   }
 
-  async denied(by: Person, attack: () => Promise<unknown>, line: Partial<AuditLine>): Promise<void> {
-    const lines = this.site.auditLines().length;
-    const answer = await this.unchanged(() => refusal(attack()));
-    expect(answer).toMatchObject(DENIED);
-    await this.site.audited(lines, { identity: by, outcome: 'DENIED', ...line }, () => refusal(attack()));
+  /** A lease id that is nobody's, or another's, gives nothing back, and that is written down. */
+  async notHeld(by: Person, leaseId: string): Promise<void> {
+    const attack = () => this.site.by(by).release(leaseId);
+    expect(await this.audited(by, attack, { action: 'release', outcome: 'not_held' })).toBe(false);
+  }
+
+  async denied(by: Person, attack: () => Promise<unknown>, line: AuditWish): Promise<void> {
+    const denied = () => refusal(attack());
+    expect(await this.audited(by, denied, { outcome: 'DENIED', ...line })).toMatchObject(DENIED);
   }
 }

@@ -10,11 +10,11 @@ export type Facts = Partial<Pick<Act, 'resources' | 'owner' | 'leaseRef' | 'why'
 
 export const factsOf = ({ resources, owner, leaseRef }: Lease): Facts => ({ resources, owner, leaseRef });
 
-/** Refusals of one identity, or of all that are nobody, that are told of in one second; the rest is counted. */
+/** Acts of one identity, or of all that are nobody, that changed nothing and are told of in one second. */
 const TOLD_MAX = 20;
 const TOLD_MS = 1000;
 
-/** Keeps refusals from filling the log. */
+/** Keeps whoever is refused, or lets go of what is not there, from filling the log and crowding out what was done. */
 export class Telling {
   readonly #clock: Clock;
   #sinceMs = -Infinity;
@@ -45,21 +45,25 @@ export class Telling {
 
 /** What the next one that is told of says of those before it. */
 export function untoldText(untold: number): string {
-  return untold === 0 ? '' : `; ${untold} more were refused and not told of`;
+  return untold === 0 ? '' : `; ${untold} more changed nothing and were not told of`;
 }
 
 export class Acts {
   readonly #probe: Probe;
   readonly #clock: Clock;
   readonly #identity: Identity;
+  readonly #telling: Telling;
   readonly #peer: string;
+  readonly #traceId: string;
 
-  /** `call`: asked now, as one that is over has no peer any more. */
-  constructor(probe: Probe, clock: Clock, identity: Identity, call: object) {
+  /** `call`: asked now, as one that is over has neither a peer nor a span any more. */
+  constructor(probe: Probe, clock: Clock, identity: Identity, call: object, telling: Telling) {
     this.#probe = probe;
     this.#clock = clock;
     this.#identity = identity;
+    this.#telling = telling;
     this.#peer = this.kept ? peerOf(call) : '';
+    this.#traceId = this.kept ? this.#traceNow : '';
   }
 
   /** Whether somebody keeps them. */
@@ -67,11 +71,16 @@ export class Acts {
     return this.#probe.audited === true;
   }
 
-  acted(action: string, outcome: string, facts: Facts = {}): void {
+  get nowMs(): number {
+    return this.#clock.wallMicros() / 1000;
+  }
+
+  /** Something has changed, or an operator has asked for it: always written down. */
+  acted(action: string, outcome: string, facts: Facts = {}, atMs = this.nowMs): void {
     if (!this.kept) return;
     const { resources = [], owner = '', leaseRef = '', why = '', detail = '' } = facts;
     this.#probe.acted({
-      timeMs: this.#clock.wallMicros() / 1000,
+      timeMs: atMs,
       action,
       identity: this.#identity.name,
       tenant: this.#identity.tenant,
@@ -82,19 +91,51 @@ export class Acts {
       why,
       outcome,
       detail,
-      traceId: this.#probe.traces?.current()?.split('-')[1] ?? '',
+      traceId: this.#traceNow || this.#traceId,
     });
   }
 
+  /** Nothing has changed. */
+  idle(action: string, outcome: string, facts: Facts = {}, atMs = this.nowMs): void {
+    const untold = this.kept ? this.#telling.next() : undefined;
+    if (untold === undefined) return;
+    const { detail = '' } = facts;
+    this.acted(action, outcome, { ...facts, detail: detail + untoldText(untold) }, atMs);
+  }
+
+  refused(action: string, { reason, message }: Refusal, facts: Facts = {}): void {
+    this.idle(action, reason, { ...facts, detail: message });
+  }
+
+  /** `was`: it was held until now. */
+  released(was: boolean, facts: Facts): void {
+    if (was) this.acted('release', 'released', facts);
+    else this.idle('release', 'not_held', facts);
+  }
+
   /** By a rule or a quota: the locks never hear of it. */
-  refused(action: string, refusal: Refusal, facts: Facts, telling: Telling | undefined): Refusal {
-    const { reason, message, metadata } = refusal;
+  stopped(action: string, refusal: Refusal, facts: Facts): Refusal {
+    const { reason, metadata } = refusal;
     if (reason === 'DENIED') this.#probe.denied(metadata.verb ?? '');
     if (reason === 'QUOTA') this.#probe.overQuota(metadata.quota ?? '');
-    const untold = this.kept ? (telling === undefined ? 0 : telling.next()) : undefined;
-    if (untold === undefined) return refusal;
-    this.acted(action, reason, { ...facts, detail: message + untoldText(untold) });
+    this.refused(action, refusal, facts);
     return refusal;
+  }
+
+  /** A name that it may ask for and that nobody knows: a look at what another tenant has is told apart by nothing. */
+  looked<Answer extends object>(
+    action: string,
+    resource: string,
+    answer: Answer | Refusal,
+  ): Answer | Refusal {
+    if ('reason' in answer && answer.reason === 'UNKNOWN_RESOURCE') {
+      this.refused(action, answer, { resources: [resource] });
+    }
+    return answer;
+  }
+
+  get #traceNow(): string {
+    return this.#probe.traces?.current()?.split('-')[1] ?? '';
   }
 }
 

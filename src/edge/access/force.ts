@@ -25,13 +25,16 @@ export async function forceRelease(
   const answer = await locks.forceRelease(ask);
   if (!acts.kept) return answer;
   const facts = { resources: [ask.resource], leaseRef: ask.leaseRef, why: ask.reason };
+  const { nowMs } = acts;
   if (answer.kind === 'refusal') {
-    acts.acted('force_release', answer.reason, { ...facts, detail: answer.message });
+    acts.refused('force_release', answer, facts);
   } else {
-    const outcome = answer.freed.length === 0 ? 'not_held' : 'forced';
     // The caller need not wait for what stands there now.
-    const acted = (after: Inspection | Refusal): void =>
-      acts.acted('force_release', outcome, { ...facts, detail: forcedText(answer.freed, after) });
+    const acted = (after: Inspection | Refusal): void => {
+      const detail = forcedText(answer.freed, after);
+      if (answer.freed.length > 0) acts.acted('force_release', 'forced', { ...facts, detail }, nowMs);
+      else acts.idle('force_release', 'not_held', { ...facts, detail }, nowMs);
+    };
     // Whatever becomes of the look, the act is written down.
     void locks
       .inspect(ask.resource, 0)

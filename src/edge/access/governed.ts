@@ -48,7 +48,8 @@ export class Governed extends Whole implements Visit, Locks, Keeper {
     this.#access = visits.accessOf(identityOf(call));
     const { identity } = this.#access;
     this.#account = identity === anybody ? undefined : visits.accountOf(this.#access);
-    this.#acts = new Acts(visits.probe, visits.clock, identity, call);
+    const telling = this.#account?.telling ?? visits.telling;
+    this.#acts = new Acts(visits.probe, visits.clock, identity, call, telling);
   }
 
   get principal(): string {
@@ -91,6 +92,10 @@ export class Governed extends Whole implements Visit, Locks, Keeper {
     this.#account?.leaveStream();
   }
 
+  turnedAway(action: string, refusal: Refusal): void {
+    this.#acts.refused(action, refusal);
+  }
+
   administered(action: string, outcome: string, detail: string): void {
     this.#acts.acted(action, outcome, { detail });
   }
@@ -125,8 +130,7 @@ export class Governed extends Whole implements Visit, Locks, Keeper {
     try {
       const kept = new KeptLease(this, news);
       const answer = await locks.resume(this.#sealed(lease), kept);
-      if (answer.kind === 'refusal')
-        this.#acts.acted('resume', answer.reason, { ...named, detail: answer.message });
+      if (answer.kind === 'refusal') this.#acts.refused('resume', answer, named);
       else this.#acts.acted('resume', 'granted', factsOf(answer.lease));
       return answer.kind === 'granted' ? kept.take(answer) : answer;
     } finally {
@@ -145,7 +149,7 @@ export class Governed extends Whole implements Visit, Locks, Keeper {
     if (answer.kind === 'renewed') this.counted(lease.value, answer.lease.ttlMs);
     else if (answer.reason === 'LEASE_LOST') {
       this.uncounted(lease.value);
-      this.#acts.acted('heartbeat', answer.reason, { ...named, detail: answer.message });
+      this.#acts.refused('heartbeat', answer, named);
     }
     return answer;
   }
@@ -155,20 +159,16 @@ export class Governed extends Whole implements Visit, Locks, Keeper {
     const lease = this.#sealed(ask.lease);
     const answer = await this.#now().locks.release({ ...ask, lease });
     if (answer.kind === 'released') this.uncounted(ask.lease.value);
-    if (this.#acts.kept) {
-      const { resources, leaseRef } = lease;
-      const facts = { resources, leaseRef, why: ask.reason };
-      if (answer.kind === 'refusal')
-        this.#acts.acted('release', answer.reason, { ...facts, detail: answer.message });
-      else this.#acts.acted('release', answer.released ? 'released' : 'not_held', facts);
-    }
+    const facts = { resources: lease.resources, leaseRef: lease.leaseRef, why: ask.reason };
+    if (answer.kind === 'refusal') this.#acts.refused('release', answer, facts);
+    else this.#acts.released(answer.released, facts);
     return answer;
   }
 
   async giveBack(name: LeaseName): Promise<boolean> {
     this.uncounted(name.value);
     const given = await this.#now().locks.giveBack(this.#sealed(name));
-    this.#acts.acted('release', given ? 'released' : 'not_held', {
+    this.#acts.released(given, {
       resources: name.resources,
       leaseRef: name.leaseRef,
       why: 'the caller was gone before the answer',
@@ -180,7 +180,7 @@ export class Governed extends Whole implements Visit, Locks, Keeper {
     const { identity, locks } = this.#now();
     const refusal = mayName(identity, 'inspect', resource);
     if (refusal !== undefined) return this.#refuse('inspect', refusal, { resources: [resource] });
-    return locks.inspect(resource, historyLimit);
+    return this.#acts.looked('inspect', resource, await locks.inspect(resource, historyLimit));
   }
 
   async list(ask: ListAsk): ReturnType<Locks['list']> {
@@ -194,15 +194,16 @@ export class Governed extends Whole implements Visit, Locks, Keeper {
     const { resource, owner } = ask;
     const prefixes =
       resource === '' ? inspectable(identity, owner) : (mayName(identity, 'inspect', resource) ?? []);
-    if (!('kind' in prefixes)) return locks.history({ ...ask, prefixes });
-    return this.#refuse('history', prefixes, { resources: resource === '' ? [] : [resource], owner });
+    const named = { resources: resource === '' ? [] : [resource], owner };
+    if ('kind' in prefixes) return this.#refuse('history', prefixes, named);
+    return this.#acts.looked('history', resource, await locks.history({ ...ask, prefixes }));
   }
 
   async checkToken(resource: string, token: Token): ReturnType<Locks['checkToken']> {
     const { identity, locks } = this.#now();
     const refusal = mayName(identity, 'inspect', resource);
     if (refusal !== undefined) return this.#refuse('check_token', refusal, { resources: [resource] });
-    return locks.checkToken(resource, token);
+    return this.#acts.looked('check_token', resource, await locks.checkToken(resource, token));
   }
 
   async forceRelease(ask: ForceAsk): ReturnType<Locks['forceRelease']> {
@@ -260,7 +261,7 @@ export class Governed extends Whole implements Visit, Locks, Keeper {
     try {
       const answer = await act(access, quota);
       if (answer.kind === 'refusal' && !caller.gone()) {
-        this.#acts.acted(action, answer.reason, { ...facts, detail: answer.message });
+        this.#acts.refused(action, answer, facts);
       } else if (answer.kind === 'granted') this.#acts.acted(action, 'granted', factsOf(answer.lease));
       else if (answer.kind === 'lease') this.#acts.acted(action, 'granted', factsOf(answer));
       return answer;
@@ -294,6 +295,6 @@ export class Governed extends Whole implements Visit, Locks, Keeper {
   }
 
   #stop(action: string, refusal: Refusal, facts: Facts = {}): Refusal {
-    return this.#acts.refused(action, refusal, facts, this.#account?.telling);
+    return this.#acts.stopped(action, refusal, facts);
   }
 }

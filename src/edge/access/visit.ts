@@ -5,6 +5,7 @@ import type { Refusal } from '../../domain/refusals.ts';
 import type { Locks, WatchAsk } from '../../locks/locks.ts';
 import type { Clock } from '../../std/clock.ts';
 import type { TtlSettings } from '../fields.ts';
+import { Telling } from './acts.ts';
 import { Governed } from './governed.ts';
 import { identityOf } from './identity-of.ts';
 import { type Account, Accounts } from './quotas.ts';
@@ -26,6 +27,8 @@ export interface Visit {
   /** `leaveStream` must follow unless it is refused. */
   enterStream(action: string): Refusal | undefined;
   leaveStream(): void;
+  /** It asked for what nobody can give: the locks never heard of it. */
+  turnedAway(action: string, refusal: Refusal): void;
   /** What an operator's call has done. */
   administered(action: string, outcome: string, detail: string): void;
 }
@@ -65,6 +68,7 @@ class OpenVisit implements Visit {
   mayAdmin(): undefined {}
   enterStream(): undefined {}
   leaveStream(): void {}
+  turnedAway(): void {}
   administered(): void {}
 }
 
@@ -72,6 +76,8 @@ export class Visits {
   readonly probe: Probe;
   readonly clock: Clock;
   readonly locks: Locks;
+  /** Of all that are nobody. */
+  readonly telling: Telling;
   readonly #open: OpenVisit;
   readonly #options: VisitsOptions;
   readonly #hidden: Locks;
@@ -83,6 +89,7 @@ export class Visits {
     this.locks = options.locks;
     this.probe = options.probe;
     this.clock = options.clock;
+    this.telling = new Telling(options.clock);
     this.#hidden = new TenantsHidden(options.locks);
     this.#open = new OpenVisit(this.#hidden, options.settings);
     this.#accounts = new Accounts(options.clock);

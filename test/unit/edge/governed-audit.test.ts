@@ -1,6 +1,9 @@
 /** A visit: what is told of it to whoever keeps acts. */
 import { describe, expect, test } from 'vitest';
-import { refuse } from '../../../src/domain/refusals.ts';
+import { anybody } from '../../../src/domain/access.ts';
+import type { LeaseName } from '../../../src/domain/lease.ts';
+import { invalidField, refuse } from '../../../src/domain/refusals.ts';
+import type { Visit } from '../../../src/edge/access/visit.ts';
 import { asking, callerWho, stays } from '../../harness/asking.ts';
 import { busy } from './fake-locks.ts';
 import { ALL, GovernedScene, leaseOf, quiet } from './governed-scene.ts';
@@ -60,6 +63,37 @@ describe('the audit', () => {
     }
     expect(scene.told.filter((line) => line !== 'acquire granted')).toEqual(['release released']);
     expect(scene.acts.at(-1)).toMatchObject({ why: 'stream closed', owner: 'w1', resources: ['r'] });
+  });
+
+  test.each<[string, (visit: Visit, lease: LeaseName) => Promise<unknown>]>([
+    ['release not_held', ({ locks }, lease) => locks.release({ lease, reason: '' })],
+    ['heartbeat LEASE_LOST', ({ locks }, lease) => locks.heartbeat({ lease, progress: '' })],
+    ['resume LEASE_LOST', ({ locks }, lease) => locks.resume(lease, quiet)],
+    ['acquire DEADLOCK', ({ locks }) => locks.acquire(asking(), stays)],
+    ['check_token UNKNOWN_RESOURCE', ({ locks }) => locks.checkToken('r', 1n)],
+    ['inspect INVALID_FIELD', async (visit) => visit.turnedAway('inspect', invalidField('resource', 'no'))],
+  ])('is not filled by what changes nothing: %s', async (told, act) => {
+    const scene = new GovernedScene();
+    const visits = { ann: scene.visit(), nobody: scene.visits.of(scene.call(anybody)) };
+    const lease = await leaseOf(visits.ann);
+    scene.acts.length = 0;
+    scene.locks.release = async () => ({ kind: 'released', released: false });
+    scene.locks.heartbeat = async () => refuse('LEASE_LOST', 'gone');
+    scene.locks.onResume = async () => refuse('LEASE_LOST', 'gone');
+    scene.locks.checkToken = async () => refuse('UNKNOWN_RESOURCE', 'never seen');
+    scene.locks.onAcquire = async () => refuse('DEADLOCK', 'a cycle');
+    for (const visit of Object.values(visits)) for (let at = 0; at < 100; at += 1) await act(visit, lease);
+    expect(scene.told).toEqual(Array.from({ length: 40 }, () => told));
+    scene.clock.advance(1000);
+    await act(visits.ann, lease);
+    expect(scene.acts.at(-1)!.detail).toMatch(/; 80 more changed nothing and were not told of$/);
+  });
+
+  test('has every change, however many there are', async () => {
+    const scene = new GovernedScene();
+    const visit = scene.visit();
+    for (let at = 0; at < 100; at += 1) await leaseOf(visit);
+    expect(scene.told).toHaveLength(100);
   });
 
   test('costs nothing where nobody keeps it', async () => {

@@ -134,6 +134,6 @@ describe('quotas', () => {
     expect(scene.counted.filter((line) => line === 'over rate')).toHaveLength(101);
     scene.clock.advance(1000);
     for (let at = 0; at < 3; at += 1) paced();
-    expect(scene.acts.at(-1)!.detail).toContain('81 more were refused');
+    expect(scene.acts.at(-1)!.detail).toContain('81 more changed nothing');
   });
 });

@@ -72,7 +72,7 @@ describe('a refused caller', () => {
     refuse();
     refuse();
     expect(acts.slice(20).map(({ detail }) => detail)).toEqual([
-      'missing: no credentials; 480 more were refused and not told of',
+      'missing: no credentials; 480 more changed nothing and were not told of',
       'missing: no credentials',
     ]);
   });
