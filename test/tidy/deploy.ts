@@ -48,6 +48,9 @@ export interface Container {
   readonly lifecycle?: { readonly preStop?: { readonly sleep?: { readonly seconds: number } } };
 }
 
+export const envOf = ({ env = [] }: Container): Env =>
+  Object.fromEntries(env.map(({ name, value }) => [name, value]));
+
 interface Probe {
   readonly exec?: { readonly command: readonly string[] };
   readonly httpGet?: { readonly path: string };
@@ -64,7 +67,7 @@ export interface PodSpec {
   };
   readonly initContainers?: readonly Container[];
   readonly containers: readonly Container[];
-  readonly volumes: readonly { readonly name: string }[];
+  readonly volumes: readonly { readonly name: string; readonly emptyDir?: { readonly sizeLimit?: string } }[];
   readonly affinity?: {
     readonly podAntiAffinity?: {
       readonly requiredDuringSchedulingIgnoredDuringExecution?: readonly object[];
@@ -90,8 +93,10 @@ export interface Manifest {
   };
 }
 
-export function manifests(path: string): readonly Manifest[] {
-  return parseAllDocuments(read(path)).flatMap((document) => {
+export const manifests = (path: string): readonly Manifest[] => manifestsIn(path, read(path));
+
+export function manifestsIn(path: string, text: string): readonly Manifest[] {
+  return parseAllDocuments(text).flatMap((document) => {
     if (document.errors.length > 0) throw new Error(`${path}: ${document.errors[0]?.message}`);
     const value = document.toJS() as Manifest | null;
     return value === null ? [] : [value];

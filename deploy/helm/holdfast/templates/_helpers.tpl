@@ -60,9 +60,9 @@
 {{- define "holdfast.volumes" -}}
 - name: redis-password
   secret: { secretName: {{ required "nodes.existingSecret: a Secret with the key redis-password" .Values.nodes.existingSecret }}, defaultMode: 0440 }
-# History and audit log; gone with the pod.
+# Gone with the pod. Over its limit the pod is evicted, so history has to stay well below it.
 - name: state
-  emptyDir: { sizeLimit: 1Gi }
+  emptyDir: { sizeLimit: {{ .Values.state.sizeLimit }} }
 {{- range $part := list "alerts" "archive" }}
 {{- with (index $.Values $part).existingSecret }}
 - name: {{ $part }}
@@ -92,6 +92,10 @@ as one user. With this chart as a dependency of yours the context is .Subcharts.
     - { name: HOLDFAST_LISTEN, value: "unix:/run/holdfast/holdfast.sock" }
     - { name: HOLDFAST_HTTP_LISTEN, value: "127.0.0.1:7421" }
     - { name: HOLDFAST_DRAIN_TIMEOUT, value: "{{ .Values.sidecar.drainSeconds }}s" }
+    {{- if not (or .Values.archive.existingSecret (hasKey .Values.settings "HOLDFAST_ARCHIVE") (hasKey .Values.settings "HOLDFAST_ARCHIVE_FILE")) }}
+    # A disk that fills up would have the pod evicted, and the worker with it.
+    - { name: HOLDFAST_ARCHIVE, value: "off" }
+    {{- end }}
     {{- include "holdfast.env" . | nindent 4 }}
   # The worker starts once the socket answers. By command: the kubelet reaches neither socket nor loopback of a pod.
   startupProbe:
