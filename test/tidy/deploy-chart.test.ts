@@ -1,7 +1,7 @@
 /** The chart under values that its examples do not have: what it renders, and what it refuses to. */
 import { describe, expect, test } from 'vitest';
-import { rendered, type Values, withoutHelm } from './chart.ts';
-import { type Container, envOf, imageEnv, podsOf, settingFaults } from './deploy.ts';
+import { refusal, rendered, type Values, withoutHelm } from './chart.ts';
+import { type Container, envOf, imageEnv, type Manifest, podsOf, settingFaults } from './deploy.ts';
 
 const central: Values = {
   access: { existingSecret: 'holdfast-access' },
@@ -40,5 +40,47 @@ describe.skipIf(withoutHelm !== '')(`history${withoutHelm}`, () => {
     };
     expect(mebibytes(limit({}) ?? '')).toBeGreaterThanOrEqual(2 * 512);
     expect(limit({ state: { sizeLimit: '4Gi' } })).toBe('4Gi');
+  });
+});
+
+describe.skipIf(withoutHelm !== '')(`the network${withoutHelm}`, () => {
+  const policy = (name: string, values: Values): Manifest['spec'] => {
+    const policies = rendered({ ...central, ...values }).filter(({ kind }) => kind === 'NetworkPolicy');
+    return policies.find(({ metadata }) => metadata.name === name)!.spec;
+  };
+  const elsewhere = (external: string): Values => ({
+    nodes: { enabled: false, existingSecret: 'holdfast-redis', external },
+  });
+
+  test('lets replicas reach lock nodes elsewhere, by the ports that their URLs have', () => {
+    const urls = [
+      'redis://10.0.0.1:7001#a',
+      ' rediss://u:p%2Fq@nodes.example/2#b',
+      'redis://[fd00::1]:6380',
+      'redis://[fd00::2]',
+      'redis://d.example:7001',
+    ];
+    const { egress } = policy('locks-replicas', elsewhere(urls.join()));
+    expect(egress?.at(-1)).toEqual({ ports: [{ port: 7001 }, { port: 6379 }, { port: 6380 }] });
+  });
+
+  test('is not rendered for what is no address of a lock node, and the message repeats none of it', () => {
+    for (const url of ['unix:///nodes/a.sock', 'redis://', 'sesame@node:6379']) {
+      const said = refusal({ ...central, ...elsewhere(`redis://a:1,${url}`) });
+      expect(said).toContain('nodes.external: entry 2 is not redis://HOST:PORT');
+      expect(said).not.toContain('sesame');
+    }
+  });
+
+  test('lets sidecars of this namespace reach the lock nodes, and of others where that is said', () => {
+    const { from } = policy('locks-nodes', {}).ingress![0]!;
+    const here = { podSelector: { matchLabels: { 'holdfast-sidecar': 'true' } } };
+    expect(from).toHaveLength(2);
+    expect(from[1]).toEqual(here);
+    const there = { ...here, namespaceSelector: { matchLabels: { team: 'vision' } } };
+    const both = policy('locks-nodes', { networkPolicy: { sidecars: [here, there] } });
+    expect(both.ingress![0]!.from.slice(1)).toEqual([here, there]);
+    const none = policy('locks-nodes', { networkPolicy: { sidecars: [] } });
+    expect(none.ingress![0]!.from).toEqual([from[0]]);
   });
 });

@@ -87,6 +87,8 @@ export interface Manifest {
     };
     readonly selector?: { readonly matchLabels?: Env };
     readonly podSelector?: { readonly matchLabels?: Env };
+    readonly ingress?: readonly { readonly from: readonly object[]; readonly ports: readonly object[] }[];
+    readonly egress?: readonly { readonly to?: readonly object[]; readonly ports: readonly object[] }[];
     readonly volumeClaimTemplates?: readonly { readonly metadata: { readonly name: string } }[];
     readonly updateStrategy?: { readonly type: string };
     readonly maxUnavailable?: number;

@@ -27,6 +27,20 @@
 {{- end -}}
 {{- end }}
 
+{{/* The ports of nodes.external as JSON. No entry is ever repeated: it may bear a password. */}}
+{{- define "holdfast.nodePorts" -}}
+{{- $ports := list -}}
+{{- range $at, $url := splitList "," (include "holdfast.nodes" .) -}}
+{{- $place := regexFind "^(?i:rediss?)://([^@/#]*@)?[^@/#]+" (trim $url) -}}
+{{- if not $place -}}
+{{- fail (printf "nodes.external: entry %d is not redis://HOST:PORT or rediss://HOST:PORT" (add1 $at)) -}}
+{{- end -}}
+{{- $port := regexFind ":[0-9]+$" $place | trimPrefix ":" | default "6379" -}}
+{{- $ports = append $ports (dict "port" (int $port)) -}}
+{{- end -}}
+{{ uniq $ports | toJson }}
+{{- end }}
+
 {{/* What every replica is told about the lock nodes and the world. */}}
 {{- define "holdfast.env" -}}
 - { name: HOLDFAST_REDIS_NODES, value: {{ include "holdfast.nodes" . | quote }} }
