@@ -64,7 +64,7 @@ describe('Holdfast', () => {
   test('files that it is told of lie in what is mounted', () => {
     for (const [{ name }, container] of ours) {
       const mounted = (container.volumeMounts ?? []).map(({ mountPath }) => mountPath);
-      const paths = Object.values(envOf(container)).filter((value) => value.startsWith('/'));
+      const paths = Object.values(envOf(container)).filter((value) => /^\/(?!dev\/stdout$)/.test(value));
       expect(paths.length, name).toBeGreaterThan(0);
       expect(
         paths.filter((path) => !mounted.some((root) => path.startsWith(`${root}/`))),
@@ -93,6 +93,16 @@ describe('central', () => {
     const sleep = container?.lifecycle?.preStop?.sleep?.seconds ?? 0;
     expect(sleep).toBeGreaterThan(0);
     expect(pod?.spec.terminationGracePeriodSeconds).toBeGreaterThan(sleep + drainSeconds(container!));
+  });
+
+  test('keeps an audit log, and not in what is gone with the pod', () => {
+    const path = envOf(container!).HOLDFAST_AUDIT_LOG ?? '';
+    const folders = container?.volumeMounts?.filter(({ mountPath }) => path.startsWith(`${mountPath}/`));
+    const gone = pod?.spec.volumes.filter(
+      ({ name, emptyDir }) => emptyDir !== undefined && folders?.some((each) => each.name === name),
+    );
+    expect(path).not.toBe('');
+    expect(gone).toEqual([]);
   });
 
   test('replicas and nodes have a budget and a policy that select them', () => {
