@@ -1,8 +1,9 @@
 /** The chart rendered by a real Helm, for values that no file of deploy/k8s has. */
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { parse } from 'yaml';
 import { type Manifest, manifestsIn } from './deploy.ts';
 import { root } from './files.ts';
 
@@ -37,9 +38,9 @@ function inFolder<T>(use: (folder: string) => T): T {
 /** Empty where Helm can run; else what a suite says of itself. */
 export const withoutHelm = helm(['version']).status === 0 ? '' : ' [skipped: no helm here; run make tools]';
 
-function template(values: Values): ReturnType<typeof helm> {
-  const args = ['--namespace', 'locks', '--kube-version', KUBERNETES, '--values', '-'];
-  return helm(['template', 'locks', CHART, ...args], JSON.stringify(values));
+function template(values: Values, chart = CHART, more: readonly string[] = []): ReturnType<typeof helm> {
+  const args = ['--namespace', 'locks', '--kube-version', KUBERNETES, '--values', '-', ...more];
+  return helm(['template', 'locks', chart, ...args], JSON.stringify(values));
 }
 
 export function rendered(values: Values): readonly Manifest[] {
@@ -55,16 +56,15 @@ export function refusal(values: Values): string {
   return err;
 }
 
-/** What Helm tells after an installation. */
+/** What Helm tells after an installation. It shows that to nobody who has no cluster, unless it is a manifest. */
 export function notes(values: Values): string {
   return inFolder((folder) => {
     cpSync(CHART, folder, { recursive: true });
-    // Without a cluster, an installation takes Kubernetes for an old one, and nothing tells it otherwise.
-    const about = join(folder, 'Chart.yaml');
-    writeFileSync(about, readFileSync(about, 'utf8').replace(/^kubeVersion:.*\n/m, ''));
-    const args = ['--namespace', 'locks', '--dry-run=client', '--values', '-'];
-    const { status, out, err } = helm(['install', 'locks', folder, ...args], JSON.stringify(values));
+    renameSync(join(folder, 'templates/NOTES.txt'), join(folder, 'NOTES.txt'));
+    const manifest = join(folder, 'templates/notes.yaml');
+    writeFileSync(manifest, 'notes: {{ tpl (.Files.Get "NOTES.txt") . | toJson }}\n');
+    const { status, out, err } = template(values, folder, ['--show-only', 'templates/notes.yaml']);
     if (status !== 0) throw new Error(err);
-    return out.slice(out.indexOf('\nNOTES:\n'));
+    return (parse(out) as { notes: string }).notes;
   });
 }

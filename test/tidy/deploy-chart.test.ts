@@ -1,6 +1,6 @@
 /** The chart under values that its examples do not have: what it renders, and what it refuses to. */
 import { describe, expect, test } from 'vitest';
-import { refusal, rendered, type Values, withoutHelm } from './chart.ts';
+import { notes, refusal, rendered, type Values, withoutHelm } from './chart.ts';
 import { type Container, envOf, imageEnv, type Manifest, podsOf, settingFaults } from './deploy.ts';
 
 const central: Values = {
@@ -82,5 +82,21 @@ describe.skipIf(withoutHelm !== '')(`the network${withoutHelm}`, () => {
     expect(both.ingress![0]!.from.slice(1)).toEqual([here, there]);
     const none = policy('locks-nodes', { networkPolicy: { sidecars: [] } });
     expect(none.ingress![0]!.from).toEqual([from[0]]);
+  });
+});
+
+describe.skipIf(withoutHelm !== '')(`the notes${withoutHelm}`, () => {
+  test('tell how to see the state without a token, which no pod has', () => {
+    const text = notes(central);
+    expect(text).toContain('kubectl -n locks port-forward deploy/locks 7421\n');
+    expect(text).toContain('curl http://127.0.0.1:7421/\n');
+    expect(text).not.toContain('holdfast status');
+  });
+
+  test('tell to ask a sidecar over its socket', () => {
+    const [, address] = /exec deploy\/locks-worker -c holdfast .* status --address (\S+)\n/.exec(
+      notes(sidecar),
+    )!;
+    expect(address).toBe(envOf(sidecarOf(sidecar)).HOLDFAST_LISTEN);
   });
 });
