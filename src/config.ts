@@ -61,6 +61,7 @@ export interface Settings {
   readonly auditLog?: string;
   readonly archive: ArchiveSetting;
   readonly archiveRetentionMs: number;
+  readonly archiveMaxBytes: number;
   readonly eventStream?: Secret;
   readonly eventBuffer: number;
   readonly alerts?: string;

@@ -1,5 +1,15 @@
 /** How one setting is written down: its name, default, range and meaning, and how its text becomes a value. */
-import { bit, durationIn, fault, formatDuration, isShowable, type Parsed, wholeIn } from './values.ts';
+import {
+  bit,
+  durationIn,
+  fault,
+  formatDuration,
+  formatSize,
+  isShowable,
+  type Parsed,
+  sizeIn,
+  wholeIn,
+} from './values.ts';
 
 export interface Setting<T> {
   /** The environment name. */
@@ -33,6 +43,12 @@ export function whole(words: Words, min: number, max: number): Setting<number> {
   const allowed = `a whole number from ${min} to ${max}`;
   const parse = (text: string) => wholeIn(text, min, max, allowed);
   return entry(words, { placeholder: 'N', allowed, parse, show: String });
+}
+
+export function size(words: Words, minBytes: number, maxBytes: number): Setting<number> {
+  const allowed = `a size from ${formatSize(minBytes)} to ${formatSize(maxBytes)}, such as 512MiB or 2GiB`;
+  const parse = (text: string) => sizeIn(text, minBytes, maxBytes, allowed);
+  return entry(words, { placeholder: 'SIZE', allowed, parse, show: formatSize });
 }
 
 export function toggle(words: Words): Setting<boolean> {

@@ -1,5 +1,5 @@
 /** The settings of operation: who may call, what is recorded and for how long, who is told, and what mends by itself. */
-import { duration, entry, path, type Setting, toggle, type Words, whole } from './entry.ts';
+import { duration, entry, path, type Setting, size, toggle, type Words, whole } from './entry.ts';
 import { Secret } from './secret.ts';
 import { fault, isShowable, type Parsed } from './values.ts';
 
@@ -7,6 +7,7 @@ const S = 1000;
 const M = 60 * S;
 const H = 60 * M;
 const DAY = 24 * H;
+const MIB = 2 ** 20;
 
 /** Locks whose names begin with `prefix` are counted under `name`. */
 export interface LockClass {
@@ -152,6 +153,15 @@ export const operations = {
     { name: 'HOLDFAST_ARCHIVE_RETENTION', fallback: '720h', meaning: 'how long the archive keeps an event' },
     H,
     3650 * DAY,
+  ),
+  archiveMaxBytes: size(
+    {
+      name: 'HOLDFAST_ARCHIVE_MAX_SIZE',
+      fallback: '512MiB',
+      meaning: 'the room that an archive in SQLite may take; beyond that the oldest events are deleted',
+    },
+    64 * MIB,
+    1024 * 1024 * MIB,
   ),
   eventStream: redisUrl({
     name: 'HOLDFAST_EVENT_STREAM',

@@ -21,6 +21,23 @@ export function wholeIn(text: string, min: number, max: number, allowed: string)
   return value >= min && value <= max ? { value } : fault(`must be ${allowed}`);
 }
 
+const UNITS = ['KiB', 'MiB', 'GiB', 'TiB'] as const;
+const SIZE = new RegExp(`^([1-9]\\d{0,5})(${UNITS.join('|')})$`);
+const bytesOf = (count: number, unit: (typeof UNITS)[number]): number =>
+  count * 1024 ** (1 + UNITS.indexOf(unit));
+
+export function sizeIn(text: string, minBytes: number, maxBytes: number, allowed: string): Parsed<number> {
+  const [, count, unit] = SIZE.exec(text) ?? [];
+  const bytes = unit === undefined ? Number.NaN : bytesOf(Number(count), unit as (typeof UNITS)[number]);
+  return bytes >= minBytes && bytes <= maxBytes ? { value: bytes } : fault(`must be ${allowed}`);
+}
+
+/** In the largest unit of which it is a whole number. */
+export function formatSize(bytes: number): string {
+  const unit = UNITS.findLast((one) => bytes % bytesOf(1, one) === 0) ?? 'KiB';
+  return `${bytes / bytesOf(1, unit)}${unit}`;
+}
+
 export function bit(text: string, allowed: string): Parsed<boolean> {
   if (text === '1' || text === 'true') return { value: true };
   if (text === '0' || text === 'false') return { value: false };

@@ -15,9 +15,14 @@ import {
   keepsEvents,
   keepsGapsAndMarks,
   migrates,
+  of,
   type Place,
   row,
 } from './archive-contract.ts';
+
+const MIB = 2 ** 20;
+/** Half of it is for the write-ahead log. */
+const LEAST_MIB = 40;
 
 async function sqlitePlace(): Promise<Place> {
   const directory = mkdtempSync(join(tmpdir(), 'holdfast-archive-'));
@@ -112,8 +117,73 @@ describe('SQLite', () => {
     ['that is something else', new URL(import.meta.url).pathname],
   ])('a file %s cannot be opened, and that is said', async (_, path) => {
     const store = new SqliteStore(path);
-    await expect(store.open()).rejects.toMatchObject({ fault: 'away', message: expect.stringMatching(/\w/) });
+    const message = expect.stringMatching(/\w/);
+    await expect(store.open()).rejects.toMatchObject({ fault: 'unusable', message });
     await store.close();
+  });
+
+  test('a file that another has locked may be had later', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'holdfast-archive-'));
+    const path = join(directory, 'history.db');
+    const other = new DatabaseSync(path);
+    other.exec('BEGIN EXCLUSIVE');
+    const store = new SqliteStore(path);
+    await expect(store.open()).rejects.toMatchObject({ fault: 'away' });
+    other.close();
+    await store.open();
+    await store.close();
+    rmSync(directory, { recursive: true });
+  });
+
+  test('a file that another writes to for a moment, as when several open a new one, is waited for', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'holdfast-archive-'));
+    const path = join(directory, 'history.db');
+    const other = new DatabaseSync(path);
+    other.exec('CREATE TABLE t (x); BEGIN IMMEDIATE');
+    const store = new SqliteStore(path);
+    let failed: unknown;
+    const opened = store.open().catch((error: unknown) => {
+      failed = error;
+    });
+    // SQLite itself gives up at once: long before a thread that begins later has opened a file of its own.
+    const later = new SqliteStore(join(directory, 'later.db'));
+    await Promise.race([opened, later.open()]);
+    other.close();
+    await opened;
+    expect(failed).toBeUndefined();
+    for (const one of [store, later]) await one.close();
+    rmSync(directory, { recursive: true });
+  });
+
+  test.each([
+    ['its room is used up: the oldest go, and the file stays as it is', LEAST_MIB, true],
+    ['nobody has bound it: all stay', undefined, false],
+  ])('where %s', async (_, mebibytes, bound) => {
+    const directory = mkdtempSync(join(tmpdir(), 'holdfast-archive-'));
+    let trimmed = 0;
+    const maxBytes = mebibytes === undefined ? undefined : mebibytes * MIB;
+    const store = new SqliteStore(join(directory, 'history.db'), maxBytes, (rows) => {
+      trimmed += rows;
+    });
+    await store.open();
+    const reason = 'x'.repeat(200);
+    const batches = Array.from({ length: 100 }, (_each, at) =>
+      Array.from({ length: 1024 }, (_row, nth) =>
+        row('granted', at * 1024 + nth + 1, { token: BigInt(at * 1024 + nth), reason }),
+      ),
+    );
+    for (const rows of batches) await store.append(batch(rows));
+    const kept = await store.read(of('a', { limit: 1_000_000 }));
+    expect(kept[0]!.timeUs).toBe(100 * 1024 * 1000);
+    expect(kept.length + trimmed).toBe(100 * 1024);
+    // What is left is the newest, without a hole.
+    expect(kept.at(-1)!.timeUs).toBe((trimmed + 1) * 1000);
+    const bytes = readdirSync(directory).reduce((sum, name) => sum + statSync(join(directory, name)).size, 0);
+    expect(trimmed > 0).toBe(bound);
+    if (bound) expect(bytes).toBeLessThan(LEAST_MIB * MIB);
+    else expect(bytes).toBeGreaterThan(LEAST_MIB * MIB);
+    await store.close();
+    rmSync(directory, { recursive: true });
   });
 });
 

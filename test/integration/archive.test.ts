@@ -7,9 +7,11 @@ import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { SqliteStore } from '../../src/control/archive/sqlite.ts';
 import { type Environment, ReplicaProcess, refusal, settingsFor, TestReplica } from '../harness/replica.ts';
 import { Scene } from '../harness/scene.ts';
 import { until } from '../harness/until.ts';
+import { batch, row } from './archive-contract.ts';
 
 const bin = fileURLToPath(new URL('../../bin/holdfast', import.meta.url));
 const UP = 'holdfast_archive_up';
@@ -149,6 +151,54 @@ describe('a start', () => {
       const answer = await fetch(`http://${service.http}/metrics`);
       expect(await answer.text()).toContain(`\n${UP} 0\n`);
     }
+  });
+
+  test('whose own file is locked at the start has it later, and misses nothing that could wait', async () => {
+    const directory = mkdtempSync(join(folder, 'state-'));
+    const other = new DatabaseSync(join(directory, 'history.db'));
+    other.exec('BEGIN EXCLUSIVE');
+    const env = { HOLDFAST_ARCHIVE: 'auto', HOLDFAST_LOG_LEVEL: 'info', STATE_DIRECTORY: directory };
+    const service = await ReplicaProcess.start('', env);
+    closing.push(() => service.stop());
+    expect(service.output).not.toContain('NO HISTORY ARCHIVE');
+    const { lease_id } = await service.client.lock('locked/out', { owner: 'early' });
+    await service.client.release(lease_id);
+    const metric = async () => (await fetch(`http://${service.http}/metrics`)).text();
+    expect(await metric()).toContain(`\n${UP} 0\n`);
+    other.close();
+    await until('it is archived', async () => (await metric()).includes(`\n${ADDED} 2\n`), 30_000, 100);
+    expect(await metric()).toContain(`\n${UP} 1\n`);
+    const { events, gaps } = await service.client.history({ owner: 'early' });
+    expect([events.length, gaps]).toEqual([2, []]);
+  });
+
+  test('whose file has used up its room deletes the oldest for each event that comes, and counts them', async () => {
+    const path = freshPath();
+    const store = new SqliteStore(path);
+    await store.open();
+    const reason = 'x'.repeat(400);
+    const sinceMs = Date.now() - 3_600_000;
+    for (let at = 0; at < 50; at += 1) {
+      const rows = Array.from({ length: 1024 }, (_, nth) => {
+        const token = BigInt(at * 1024 + nth + 1);
+        return row('granted', sinceMs + Number(token), { token, owner: 'old', reason });
+      });
+      await store.append(batch(rows));
+    }
+    await store.close();
+    const service = await ReplicaProcess.start('', {
+      HOLDFAST_ARCHIVE: `sqlite:${path}`,
+      HOLDFAST_ARCHIVE_MAX_SIZE: '64MiB',
+    });
+    closing.push(() => service.stop());
+    await service.client.lock('new', { owner: 'new' });
+    const trimmed = async () =>
+      /^holdfast_archive_trimmed_events_total (\d+)$/m.exec(
+        await (await fetch(`http://${service.http}/metrics`)).text(),
+      )?.[1];
+    await until('some are counted', async () => Number(await trimmed()) > 0);
+    const events = async () => (await service.client.history({ owner: 'new' })).events;
+    await until('the newest is there', async () => (await events()).length === 1);
   });
 
   test.each([

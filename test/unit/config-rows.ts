@@ -229,6 +229,17 @@ export const rows: Record<string, Row> = {
       ['90m', 5_400_000],
     ],
   },
+  HOLDFAST_ARCHIVE_MAX_SIZE: {
+    read: ({ archiveMaxBytes }) => archiveMaxBytes,
+    unset: 512 * 2 ** 20,
+    set: [
+      ['64MiB', 64 * 2 ** 20],
+      ['2GiB', 2 ** 31],
+      ['1TiB', 2 ** 40],
+      ['131072KiB', 2 ** 27],
+    ],
+    bad: ['63MiB', '2TiB', '512', '512MB', '512 MiB', '0GiB', '1.5GiB', '-1GiB', '0512MiB'],
+  },
   HOLDFAST_EVENT_STREAM: {
     read: ({ eventStream }) => eventStream?.reveal(),
     unset: undefined,

@@ -21,12 +21,18 @@ export class ArchiveNumbers {
     'holdfast_archive_events_total',
     'Events that this replica brought into the archive.',
   );
+  readonly #trimmed = new Numbers(
+    'counter',
+    'holdfast_archive_trimmed_events_total',
+    'Oldest events that were deleted before their time, because the archive may take no more room.',
+  );
   readonly families: readonly Family[];
 
   /** `off`: nobody wants one, so that it is away is no fault. */
   constructor(off: boolean) {
     for (const reason of REASONS) this.#lost.of(reason);
-    this.families = off ? [this.#lost, this.#added] : [this.#up, this.#lost, this.#added];
+    const always = [this.#lost, this.#added, this.#trimmed];
+    this.families = off ? always : [this.#up, ...always];
   }
 
   up(is: boolean): void {
@@ -39,5 +45,9 @@ export class ArchiveNumbers {
 
   added(rows: number): void {
     this.#added.of().value += rows;
+  }
+
+  trimmed(rows: number): void {
+    this.#trimmed.of().value += rows;
   }
 }

@@ -8,7 +8,10 @@ import { SqliteStore } from './sqlite.ts';
 import { type ArchiveStore, StoreError } from './store.ts';
 
 export interface OpenOptions extends Omit<ArchiveOptions, 'store' | 'retentionMs' | 'pendingMax'> {
-  readonly settings: Pick<Settings, 'archive' | 'archiveRetentionMs' | 'eventBuffer' | 'stateDir'>;
+  readonly settings: Pick<
+    Settings,
+    'archive' | 'archiveMaxBytes' | 'archiveRetentionMs' | 'eventBuffer' | 'stateDir'
+  >;
 }
 
 /** How long a start waits to hear that a Postgres database is not for this release. */
@@ -20,25 +23,37 @@ export async function openArchive({ settings, ...options }: OpenOptions): Promis
   const { archive: where, archiveRetentionMs: retentionMs, eventBuffer: pendingMax, stateDir } = settings;
   const opened = (store: ArchiveStore): Archive =>
     new Archive({ ...options, store, retentionMs, pendingMax });
+  const sqlite = (path: string): Archive =>
+    opened(new SqliteStore(path, settings.archiveMaxBytes, (rows) => options.numbers.trimmed(rows)));
   if (where.kind === 'off') return undefined;
-  if (where.kind === 'auto') return automatic(stateDir, opened, options.notice);
-  if (where.kind === 'sqlite') return asked(opened(new SqliteStore(where.path)), where.path);
+  if (where.kind === 'auto') return automatic(stateDir, sqlite, options.notice);
+  if (where.kind === 'sqlite') return asked(sqlite(where.path), where.path);
   // Only here: whoever keeps no Postgres needs none of its driver.
   const { PostgresStore } = await import('./postgres.ts');
   return away(opened(new PostgresStore(where.url.reveal())), options);
 }
 
-/** Nobody has asked for this one: without it the service is whole, as long as it says so. */
+/**
+ * Nobody has asked for this one: without it the service is whole, as long as it says so. A file that is locked, or a
+ * disk that is full, may be better in a moment: until then the archive is away, and misses what it cannot keep.
+ */
 async function automatic(
   stateDir: string | undefined,
-  opened: (store: ArchiveStore) => Archive,
+  opened: (path: string) => Archive,
   notice: ArchiveOptions['notice'],
 ): Promise<Archive | undefined> {
   const path = stateDir === undefined ? '' : join(stateDir, FILE);
   try {
     if (stateDir === undefined) throw new Error('there is no state directory: HOME is not set');
     mkdirSync(stateDir, { recursive: true, mode: 0o700 });
-    return await started(opened(new SqliteStore(path)));
+    const archive = opened(path);
+    await archive.open().catch(async (error: unknown) => {
+      if (error instanceof StoreError && error.fault === 'away') return;
+      await archive.close();
+      throw error;
+    });
+    archive.start();
+    return archive;
   } catch (error) {
     notice(
       'warn',

@@ -121,6 +121,14 @@ export function purge(database: Database, beforeUs: number, limit: number): Prom
   });
 }
 
+/** Deletes the oldest events, however young they are; how many. */
+export function trim(database: Database, limit: number): Promise<number> {
+  const oldest = `SELECT key FROM holdfast_events ORDER BY time_us LIMIT ${Math.trunc(limit)}`;
+  return database.transaction('write', (session) =>
+    session.run(`DELETE FROM holdfast_events WHERE key IN (${oldest})`),
+  );
+}
+
 export async function settle(database: Database, sinceUs: number): Promise<void> {
   await database.transaction('write', (session) => session.run(SETTLE, sinceUs));
 }

@@ -15,11 +15,18 @@ const dialect: Dialect = {
 
 /** Other processes may write to the same file; who asks for the past must not wait long behind that. */
 const BUSY_MS = 1000;
-/** Of SQLite's result codes: the file is locked, the disk is full, a constraint, a value of the wrong kind. */
+const STEP_MS = 20;
+/** Nobody ever wakes it. */
+const SLEEP = new Int32Array(new SharedArrayBuffer(4));
+/** Of SQLite's result codes: the file is locked, damaged, full, a constraint, a value of the wrong kind, no database. */
 const BUSY = 5;
+const CORRUPT = 11;
 const FULL = 13;
 const CONSTRAINT = 19;
 const MISMATCH = 20;
+const NOT_A_DATABASE = 26;
+/** No file can be there, or none of this user. */
+const NOWHERE = ['EACCES', 'EISDIR', 'ENOENT', 'ENOTDIR', 'EPERM', 'EROFS'];
 /** Texts of reads differ with their questions: what is kept prepared is bounded. */
 const PREPARED_MAX = 64;
 
@@ -47,6 +54,14 @@ export class SqliteDatabase implements Database {
     }
   }
 
+  /** What the file has in use; pages that were freed are filled anew before it grows. */
+  get usedBytes(): number {
+    const handle = this.#open();
+    const pragma = (name: string): number =>
+      Number(Object.values(handle.prepare(`PRAGMA ${name}`).get()!)[0]);
+    return (pragma('page_count') - pragma('freelist_count')) * pragma('page_size');
+  }
+
   close(): void {
     this.#prepared.clear();
     this.#handle?.close();
@@ -59,7 +74,7 @@ export class SqliteDatabase implements Database {
     closeSync(openSync(this.#path, 'a', 0o600));
     const handle = new DatabaseSync(this.#path, { timeout: BUSY_MS });
     try {
-      handle.exec('PRAGMA journal_mode = WAL');
+      patiently(() => handle.exec('PRAGMA journal_mode = WAL'));
       // A power cut may take the last commits, never the file; a killed process takes nothing.
       handle.exec('PRAGMA synchronous = NORMAL');
       handle.exec('PRAGMA journal_size_limit = 16777216');
@@ -102,6 +117,22 @@ export class SqliteDatabase implements Database {
   }
 }
 
+/**
+ * SQLite itself does not wait for this one: two that open a new file together would wait for each other. Blocks, as all
+ * of its calls do.
+ */
+function patiently(act: () => void): void {
+  for (let triesLeft = BUSY_MS / STEP_MS; ; triesLeft -= 1) {
+    try {
+      act();
+      return;
+    } catch (error) {
+      if (codeOf(error) !== BUSY || triesLeft <= 0) throw error;
+      Atomics.wait(SLEEP, 0, 0, STEP_MS);
+    }
+  }
+}
+
 /** The primary result code is the lowest byte. */
 function codeOf(error: unknown): number | undefined {
   const code = (error as { errcode?: unknown } | null)?.errcode;
@@ -110,7 +141,12 @@ function codeOf(error: unknown): number | undefined {
 
 function faultOf(error: unknown): StoreError {
   if (error instanceof StoreError) return error;
+  return new StoreError(kindOf(error), error instanceof Error ? error.message : String(error));
+}
+
+function kindOf(error: unknown): FaultKind {
   const code = codeOf(error);
-  const fault: FaultKind = code === CONSTRAINT || code === MISMATCH ? 'refused' : 'away';
-  return new StoreError(fault, error instanceof Error ? error.message : String(error));
+  if (code === CONSTRAINT || code === MISMATCH) return 'refused';
+  const isNowhere = NOWHERE.includes(String((error as NodeJS.ErrnoException).code));
+  return isNowhere || code === CORRUPT || code === NOT_A_DATABASE ? 'unusable' : 'away';
 }

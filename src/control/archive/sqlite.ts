@@ -1,6 +1,6 @@
 /** The archive in an SQLite file, as the rest of the process sees it: questions to a thread, and its answers. */
 import { Worker } from 'node:worker_threads';
-import type { Answer, Question as Asked } from './sqlite-worker.ts';
+import type { Answer, Appended, Question as Asked } from './sqlite-worker.ts';
 import {
   type ArchiveStore,
   type Batch,
@@ -23,20 +23,27 @@ interface Waiting {
 export class SqliteStore implements ArchiveStore {
   readonly kind = 'sqlite';
   readonly #path: string;
+  readonly #maxBytes: number;
+  readonly #onTrimmed: (rows: number) => void;
   readonly #waiting = new Map<number, Waiting>();
   #worker: Worker | undefined;
   #count = 0;
 
-  constructor(path: string) {
+  /** `onTrimmed`: so many of the oldest events had to go, for all of it may take `maxBytes`. */
+  constructor(path: string, maxBytes = Infinity, onTrimmed: (rows: number) => void = () => {}) {
     this.#path = path;
+    this.#maxBytes = maxBytes;
+    this.#onTrimmed = onTrimmed;
   }
 
   async open(): Promise<void> {
     await this.#ask('open');
   }
 
-  append(batch: Batch): Promise<number> {
-    return this.#ask('append', batch);
+  async append(batch: Batch): Promise<number> {
+    const { added, trimmed } = await this.#ask<Appended>('append', batch);
+    if (trimmed > 0) this.#onTrimmed(trimmed);
+    return added;
   }
 
   read(question: Question): Promise<Row[]> {
@@ -86,7 +93,7 @@ export class SqliteStore implements ArchiveStore {
   #thread(): Worker {
     if (this.#worker !== undefined) return this.#worker;
     const worker = new Worker(ENTRY, {
-      workerData: { path: this.#path },
+      workerData: { path: this.#path, maxBytes: this.#maxBytes },
       name: 'holdfast-archive',
       // Those of this process may be meant for a test runner or a debugger.
       execArgv: [],

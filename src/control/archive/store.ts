@@ -85,6 +85,8 @@ export type FaultKind =
   | 'newer'
   /** These very rows are not taken, and will not be. */
   | 'refused'
+  /** Its file is none that could be used, or in a place where none can be. */
+  | 'unusable'
   /** Anything that may pass. */
   | 'away';
 
