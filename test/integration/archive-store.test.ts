@@ -145,13 +145,19 @@ describe('SQLite', () => {
     const opened = store.open().catch((error: unknown) => {
       failed = error;
     });
-    // SQLite itself gives up at once: long before a thread that begins later has opened a file of its own.
-    const later = new SqliteStore(join(directory, 'later.db'));
-    await Promise.race([opened, later.open()]);
+    // SQLite itself gives up at once: before threads that begin later, one after the other, have opened their files.
+    const later = async () => {
+      for (let at = 0; at < 5; at += 1) {
+        const one = new SqliteStore(join(directory, `${at}.db`));
+        await one.open();
+        await one.close();
+      }
+    };
+    await Promise.race([opened, later()]);
     other.close();
     await opened;
     expect(failed).toBeUndefined();
-    for (const one of [store, later]) await one.close();
+    await store.close();
     rmSync(directory, { recursive: true });
   });
 
