@@ -4,6 +4,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
+import { messageOf } from '../../src/control/alerts/message.ts';
+import { smtp } from '../../src/control/alerts/smtp.ts';
 import { Alerting } from '../harness/alerting.ts';
 import { type MailFault, MailFront } from '../harness/mail-server.ts';
 import { until } from '../harness/until.ts';
@@ -146,3 +148,21 @@ test.each([
     expect(under.inside('holdfast_alerts_pending')).toBe(0);
   },
 );
+
+test('a try whose time is over before it has begun sends no mail: the next one will', async () => {
+  const server = await scene.mailServer(PLAIN);
+  const send = smtp(
+    {
+      ...{ host: '127.0.0.1', port: server.port, tls: 'none', login: undefined, ca: undefined },
+      ...{ from: 'h@x.org', to: ['a@x.org'] },
+    },
+    TRY_MS,
+  );
+  const about = { id: 'msg_1', timeMs: 1, source: 'east', runbooks: 'docs/runbooks' };
+  const message = messageOf({ kind: 'lease_lost', status: 'event', count: 1, alerts: [] }, about);
+  expect(await send(message, AbortSignal.abort())).toEqual({ kind: 'again', why: 'no answer in time' });
+  expect(server.mails).toEqual([]);
+  // So it is not that no mail gets through.
+  expect(await send(message, new AbortController().signal)).toEqual({ kind: 'delivered' });
+  expect(server.mails.length).toBe(1);
+});

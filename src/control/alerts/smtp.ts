@@ -43,6 +43,8 @@ export function smtp(server: SmtpServer, timeoutMs: number): Send {
   return async (message, signal) => {
     // Loaded by whoever sends mails: most services send none.
     const { createTransport } = await import('nodemailer');
+    // On a busy machine that may take a try's whole time: a mail sent after it would be one that comes twice.
+    if (signal.aborted) return { kind: 'again', why: 'no answer in time' };
     const socket = connect({ host, port });
     // nodemailer lets go of a connection when it has an answer, and not because nobody waits for one.
     signal.addEventListener('abort', () => socket.destroy(new Error('no answer in time')));
