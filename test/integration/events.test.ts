@@ -32,7 +32,8 @@ afterAll(() => stream.server.stop());
 interface Opened {
   readonly memory: MemorySink;
   capture(count: number): void;
-  sum(name: string): number;
+  /** The sum of a metric, read in this process. */
+  inside(name: string): number;
 }
 
 /** A pipeline to the server, and to a memory beside it. */
@@ -60,7 +61,7 @@ function open(bounds: Partial<Bounds>, more: { entries?: number; capacity?: numb
         });
       }
     },
-    sum(name) {
+    inside(name) {
       const family = metrics.families.find((one) => one.name === name);
       return family?.get().values.reduce((sum, { value }) => sum + value, 0) ?? Number.NaN;
     },
@@ -113,13 +114,13 @@ describe('a server that is killed', () => {
     await lengthIs(10);
     await stream.server.kill();
     opened.capture(600);
-    await until('deliveries fail', () => opened.sum('holdfast_sink_failures_total') > 0);
+    await until('deliveries fail', () => opened.inside('holdfast_sink_failures_total') > 0);
     // Another sink has long had them.
     await until('memory has them', () => opened.memory.all().length === 610);
     await stream.server.start();
     await lengthIs(610);
     expect((await stream.entries()).map(({ seq }) => seq)).toEqual(numbers(610));
-    expect(opened.sum('holdfast_sink_dropped_total')).toBe(0);
+    expect(opened.inside('holdfast_sink_dropped_total')).toBe(0);
   });
 
   test('and stays away misses events, and is told how many and of when as soon as it is back', async () => {
@@ -128,7 +129,7 @@ describe('a server that is killed', () => {
     await lengthIs(10);
     await stream.server.kill();
     opened.capture(300);
-    await until('all were given up', () => opened.sum('holdfast_sink_dropped_total') === 300);
+    await until('all were given up', () => opened.inside('holdfast_sink_dropped_total') === 300);
     await stream.server.start();
     // The first tries may still meet the connection that is gone.
     await until('something arrives', async () => {

@@ -40,30 +40,30 @@ afterAll(async () => {
 const http = () => replica.replica.httpAddress;
 
 test('who holds too long and says nothing, and who starves, is counted by class until it is over', async () => {
-  const gpu = (name: string) => `holdfast_${name}{class="gpu"}`;
+  const gpu = (name: string) => `${name}{class="gpu"}`;
   const lease = await replica.client.lock('gpu/0', { owner: 'silent' });
   const waiter = HoldStream.acquire(replica.replica.addresses[0]!, 'gpu/0', { owner: 'starving' });
   await waiter.first('queued');
   await becomes(http(), {
-    [gpu('locks_held')]: 1,
-    [gpu('locks_waiting')]: 1,
-    [gpu('held_too_long')]: 1,
-    [gpu('silent_holders')]: 1,
-    [gpu('starving_waiters')]: 1,
+    [gpu('holdfast_locks_held')]: 1,
+    [gpu('holdfast_locks_waiting')]: 1,
+    [gpu('holdfast_held_too_long')]: 1,
+    [gpu('holdfast_silent_holders')]: 1,
+    [gpu('holdfast_starving_waiters')]: 1,
   });
   const samples = await Samples.of(http());
-  expect(samples.value(gpu('longest_hold_seconds'))).toBeGreaterThan(0.3);
-  expect(samples.value(gpu('oldest_wait_seconds'))).toBeGreaterThan(0.2);
+  expect(samples.value(gpu('holdfast_longest_hold_seconds'))).toBeGreaterThan(0.3);
+  expect(samples.value(gpu('holdfast_oldest_wait_seconds'))).toBeGreaterThan(0.2);
   expect(samples.value('holdfast_held_too_long{class="other"}')).toBe(0);
   await replica.client.release(lease.lease_id);
   await waiter.granted();
-  await becomes(http(), { [gpu('starving_waiters')]: 0, [gpu('oldest_wait_seconds')]: 0 });
+  await becomes(http(), { [gpu('holdfast_starving_waiters')]: 0, [gpu('holdfast_oldest_wait_seconds')]: 0 });
   waiter.cancel();
   await becomes(http(), {
-    [gpu('held_too_long')]: 0,
-    [gpu('silent_holders')]: 0,
-    [gpu('longest_hold_seconds')]: 0,
-    [gpu('locks_held')]: 0,
+    [gpu('holdfast_held_too_long')]: 0,
+    [gpu('holdfast_silent_holders')]: 0,
+    [gpu('holdfast_longest_hold_seconds')]: 0,
+    [gpu('holdfast_locks_held')]: 0,
   });
 });
 
@@ -85,7 +85,6 @@ test('each operation has its time, and the release its number', async () => {
   await replica.client.lock('timed/0');
   expect((await Samples.of(http())).value(count)).toBeGreaterThan(before);
   expect(samples.text).toMatch(/^holdfast_build_info{version="\d+\.\d+\.\d+"} 1$/m);
-  expect(samples.value('holdfast_telemetry_failures_total{sink="logs"}')).toBe(0);
 });
 
 describe('a reader of the log that reads nothing', () => {
