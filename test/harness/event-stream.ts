@@ -4,6 +4,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { Redis } from 'ioredis';
 import { STREAM } from '../../src/control/events/stream.ts';
 import { type RedisServer, startRedis } from './redis-server.ts';
+import { until } from './until.ts';
 
 export type Entry = Readonly<Record<string, string>>;
 
@@ -39,6 +40,13 @@ export class EventStream {
 
   async length(): Promise<number> {
     return (await this.#run('XLEN', STREAM)) as number;
+  }
+
+  /** Resolves when no service is connected any more: what it sent has come by then, and nothing more will. */
+  async left(): Promise<void> {
+    const gone = async (): Promise<boolean> =>
+      !String(await this.#run('CLIENT', 'LIST')).includes('name=holdfast-events');
+    await until('no service is connected', gone);
   }
 
   async #run(...command: readonly [string, ...string[]]): Promise<unknown> {
