@@ -5,11 +5,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type Mend, makeMend } from '../../src/locks/mend.ts';
-import { Desk } from '../harness/desk.ts';
 import { ROOT } from '../harness/grpcurl.ts';
 import { Nodes } from '../harness/nodes.ts';
-import { bootstrapped, type Environment, ReplicaProcess, TestReplica } from '../harness/replica.ts';
+import {
+  bootstrapped,
+  type Environment,
+  ReplicaProcess,
+  type RpcClient,
+  TestReplica,
+} from '../harness/replica.ts';
 import { until } from '../harness/until.ts';
 
 const closing: (() => unknown)[] = [];
@@ -24,20 +28,10 @@ async function figures(replica: TestReplica): Promise<ReadonlyMap<string, number
   return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.split(' ').at(-1))]));
 }
 
-/** The names that one look at all of them has. */
-async function remains(mend: Mend, ...resources: string[]): Promise<string[]> {
-  const all: string[] = [];
-  for (const resource of resources) {
-    const sight = await mend.look(resource, false);
-    if (sight.kind === 'refusal') throw new Error(sight.message);
-    all.push(...sight.remains.map(({ finding: { kind, node } }) => `${kind} ${node} ${resource}`));
-  }
-  return all;
-}
-
 describe('a lease whose replica died and whose time is over', () => {
   let nodes: Nodes;
   const env: Environment = { HOLDFAST_MAX_TTL: '20s', HOLDFAST_DEFAULT_TTL: '500ms' };
+  const LONG = { seconds: 20, nanos: 0 };
 
   beforeEach(async () => {
     nodes = await Nodes.start(3);
@@ -45,34 +39,55 @@ describe('a lease whose replica died and whose time is over', () => {
     await bootstrapped(nodes.list, env);
   });
 
+  /** Replicas sweep names in order, 200 at a time, seconds apart: what stands behind so many is the janitor's alone. */
+  async function fillBefore(client: RpcClient, count: number): Promise<void> {
+    for (let from = 0; from < count; from += 50) {
+      const names = Array.from({ length: 50 }, (_, n) => `before/${from + n}`);
+      const leases = await Promise.all(names.map((name) => client.lock(name, { ttl: LONG })));
+      await Promise.all(leases.map(({ lease_id }) => client.release(lease_id)));
+    }
+  }
+
   test('has no end until somebody looks after it; then its end is in the history, and handed on', async () => {
     const doomed = await ReplicaProcess.start(nodes.list, env);
     closing.push(() => doomed.stop());
+    await fillBefore(doomed.client, 1000);
     await doomed.client.lock('short', { owner: 'doomed' });
-    await doomed.client.lock('long', { owner: 'doomed', ttl: { seconds: 15, nanos: 0 } });
+    await doomed.client.lock('long', { owner: 'doomed', ttl: LONG });
     await doomed.stop();
-    const held = async (): Promise<string[]> => nodes.holders('short');
-    await until('it is over', async () => (await held()).every((value) => value === ''));
+    const held = async (name: string): Promise<string> =>
+      (await nodes.holders(name)).map((value) => (value === '' ? '-' : 'h')).join('');
+    await until('it is over', async () => (await held('short')) === '---');
+
+    const directory = mkdtempSync(join(tmpdir(), 'holdfast-janitor-'));
+    closing.push(() => rmSync(directory, { recursive: true, force: true }));
+    const archive = { HOLDFAST_ARCHIVE: `sqlite:${join(directory, 'history.db')}` };
+    const survivor = await TestReplica.start(nodes.list, { ...env, ...archive });
+    closing.push(() => survivor.stop());
+    const janitor = async (dryRun: boolean): Promise<string[]> =>
+      (await survivor.client.janitor(dryRun)).findings
+        .map(({ kind, node, resource, mended }) => `${kind} ${node} ${resource} ${mended}`)
+        .sort();
+    const stale = ['n1', 'n2', 'n3'].map((node) => `stale_history ${node} short`);
+    expect(await janitor(true)).toEqual(stale.map((one) => `${one} false`));
     // Over by the clock, and still in each record: nobody was there to forget it.
     const records = await Promise.all([0, 1, 2].map((index) => nodes.record(index, 'short')));
     expect(records.every((record) => (record?.expiryMicros ?? 0) > 0)).toBe(true);
 
-    const desk = await Desk.open(nodes.list, { maxTtlMs: 20_000 });
-    closing.push(() => desk.close());
-    const mend = makeMend({ quorum: desk.quorum, minAgeMs: 0 });
-    const stale = ['n1', 'n2', 'n3'].map((node) => `stale_history ${node} short`);
-    expect(await remains(mend, 'short', 'long')).toEqual(stale);
-    const sight = await mend.look('short', false);
-    if (sight.kind === 'refusal') throw new Error(sight.message);
-    expect(sight.events.map(({ type }) => type)).toEqual(['granted']);
-    expect((await mend.mend(sight)).map(({ mended }) => mended)).toEqual([true, true, true]);
-    expect(await remains(mend, 'short', 'long')).toEqual([]);
-    const after = await mend.look('short', false);
-    if (after.kind === 'refusal') throw new Error(after.message);
-    expect(after.events.map(({ type, owner }) => `${type} ${owner}`)).toEqual([
-      'expired doomed',
-      'granted doomed',
-    ]);
+    expect(await janitor(false)).toEqual(stale.map((one) => `${one} true`));
+    expect(await janitor(true)).toEqual([]);
+    expect(await survivor.metric('holdfast_janitor_findings_total')).toBe(3);
+    expect(await held('long')).toBe('hhh');
+    const told = ({ events }: Awaited<ReturnType<typeof survivor.client.history>>): string[] =>
+      events.map(({ type, resource, owner }) => `${type} ${resource} ${owner}`);
+    const ended = ['EVENT_TYPE_EXPIRED short doomed', 'EVENT_TYPE_GRANTED short doomed'];
+    expect(told(await survivor.client.history({ resource: 'short' }))).toEqual(ended);
+    // By its owner only the archive can tell, which has heard of it from the janitor alone.
+    const handedOn = async () => told(await survivor.client.history({ owner: 'doomed' }));
+    await until('the archive has it', async () => {
+      const known = await handedOn();
+      return ended.every((one) => known.includes(one));
+    });
   });
 });
 
