@@ -30,6 +30,8 @@ export interface PrometheusAlert {
   readonly state: 'pending' | 'firing';
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
+  /** What the expression came to, at the last evaluation. */
+  readonly value: string;
 }
 
 /** Prometheus cannot be asked for a port of its own choice. */
@@ -115,9 +117,17 @@ export class Prometheus {
     );
   }
 
-  /** Once the alert fires. */
-  async fires(name: string, labels: Readonly<Record<string, string>> = {}): Promise<PrometheusAlert> {
-    return until(`${name} fires`, () => this.#firing(name, labels), WITHIN_MS, 50).catch(async (error) => {
+  /** Once the alert fires, with such a value. */
+  async fires(
+    name: string,
+    labels: Readonly<Record<string, string>> = {},
+    is: (value: number) => boolean = () => true,
+  ): Promise<PrometheusAlert> {
+    const look = async (): Promise<PrometheusAlert | undefined> => {
+      const alert = await this.#firing(name, labels);
+      return alert !== undefined && is(Number(alert.value)) ? alert : undefined;
+    };
+    return until(`${name} fires`, look, WITHIN_MS, 50).catch(async (error) => {
       throw new Error(`${String(error)}; there are ${JSON.stringify(await this.alerts())}; ${this.#output}`);
     });
   }
