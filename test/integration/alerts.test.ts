@@ -107,7 +107,8 @@ test('at the end what waits has a last try, within the limit', async () => {
   stuck.answer = () => 'hang';
   const under = scene.under(webhookTo(later, 'later') + webhookTo(stuck, 'stuck').replace('400ms', '60s'));
   await under.lose('gpu/1');
-  await until('both were tried', () => later.got.length === 1 && stuck.got.length === 1);
+  // Its answer has come, or this would be its last try.
+  await until('both were tried', () => under.tries('later', 'retried') === 1 && stuck.got.length === 1);
   later.answer = () => 200;
   await under.alerts.close(500);
   expect(later.got.length).toBe(2);
