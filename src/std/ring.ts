@@ -13,6 +13,11 @@ export class Ring<T extends object> {
     return this.#size;
   }
 
+  /** The oldest; it stays. */
+  get first(): T | undefined {
+    return this.#slots[this.#first];
+  }
+
   /** What had to give way; undefined while there is room. */
   push(value: T): T | undefined {
     const slots = this.#slots;
@@ -34,16 +39,21 @@ export class Ring<T extends object> {
 
   /** The oldest, at most so many, in their order; they leave the ring. */
   take(most: number): T[] {
-    const slots = this.#slots;
     const count = Math.min(most, this.#size);
     const taken: T[] = [];
-    for (let each = 0; each < count; each += 1) {
-      taken.push(slots[this.#first]!);
-      // A slot that still names what has left would keep it in memory.
-      slots[this.#first] = undefined;
-      this.#first = this.#first + 1 === slots.length ? 0 : this.#first + 1;
-    }
-    this.#size -= count;
+    for (let each = 0; each < count; each += 1) taken.push(this.shift()!);
     return taken;
+  }
+
+  /** The oldest leaves the ring. */
+  shift(): T | undefined {
+    if (this.#size === 0) return undefined;
+    const slots = this.#slots;
+    const oldest = slots[this.#first];
+    // A slot that still names what has left would keep it in memory.
+    slots[this.#first] = undefined;
+    this.#first = this.#first + 1 === slots.length ? 0 : this.#first + 1;
+    this.#size -= 1;
+    return oldest;
   }
 }

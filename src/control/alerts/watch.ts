@@ -52,6 +52,11 @@ const RISES: readonly {
     label: 'sink',
     words: (count, sink) => `${count} events were dropped before the sink ${sink} took them`,
   },
+  {
+    kind: 'sink_failing',
+    metric: 'holdfast_events_dropped_total',
+    words: (count) => `${count} events were dropped before any sink could take them`,
+  },
 ];
 
 interface Rise {

@@ -2,6 +2,7 @@
 import type { HistoryGap } from '../../locks/locks.ts';
 import type { Clock, Timer } from '../../std/clock.ts';
 import type { Random } from '../../std/random.ts';
+import { Backlog } from './backlog.ts';
 import { Gaps } from './gaps.ts';
 import { Keeper } from './keeper.ts';
 import { type ArchiveStore, type Batch, type NewRow, StoreError } from './store.ts';
@@ -43,7 +44,7 @@ export class Writer {
   readonly #id: string;
   readonly #gaps: Gaps;
   readonly #keeper: Keeper;
-  #pending: NewRow[] = [];
+  readonly #pending = new Backlog();
   #inFlight: readonly NewRow[] = [];
   #opened = false;
   #opening: Promise<void> | undefined;
@@ -90,14 +91,14 @@ export class Writer {
 
   /** How many more rows can wait. */
   get room(): number {
-    return this.#options.pendingMax - this.#pending.length - this.#inFlight.length;
+    return this.#options.pendingMax - this.#pending.size - this.#inFlight.length;
   }
 
   put(rows: readonly NewRow[]): void {
     for (const row of rows) this.#pending.push(row);
     // What is being written now may still arrive.
-    const excess = Math.min(-this.room, this.#pending.length);
-    if (excess > 0) this.#giveUp(this.#up ? 'dropped' : 'failed', this.#pending.splice(0, excess));
+    const excess = Math.min(-this.room, this.#pending.size);
+    if (excess > 0) this.#giveUp(this.#up ? 'dropped' : 'failed', this.#pending.take(excess));
     // While it is away its next turn comes by itself.
     if (this.#failures === 0) this.#kick();
   }
@@ -122,7 +123,7 @@ export class Writer {
     await this.#working;
     this.#timer?.cancel();
     if (this.#opened) {
-      while (this.#failures === 0 && (this.#pending.length > 0 || this.#gaps.some)) await this.#write();
+      while (this.#failures === 0 && (this.#pending.size > 0 || this.#gaps.some)) await this.#write();
       const mark = { id: this.#id, seenUs: this.#coveredUs() };
       if (this.#failures === 0) {
         await this.#options.store.append({ rows: [], gaps: [], mark, leaves: true }).catch(() => {});
@@ -145,7 +146,7 @@ export class Writer {
     do {
       await this.#write();
       if (this.#failures === 0) await this.#keep();
-    } while (this.#failures === 0 && (this.#pending.length > 0 || this.#gaps.some) && !this.#closing);
+    } while (this.#failures === 0 && (this.#pending.size > 0 || this.#gaps.some) && !this.#closing);
   }
 
   #pauseMs(): number {
@@ -158,7 +159,7 @@ export class Writer {
 
   async #write(): Promise<void> {
     const { store, news } = this.#options;
-    this.#inFlight = this.#pending.splice(0, BATCH_ROWS);
+    this.#inFlight = this.#pending.take(BATCH_ROWS);
     const told = this.#gaps.tell();
     const late = this.#options.clock.after(LATE_MS, () => this.#down('away', 'no answer in time'));
     try {
@@ -183,9 +184,9 @@ export class Writer {
     this.#inFlight = [];
     if (fault === 'refused') this.#giveUp('failed', rows);
     else {
-      this.#pending = [...rows, ...this.#pending];
+      this.#pending.putBack(rows);
       const excess = -this.room;
-      if (excess > 0) this.#giveUp('failed', this.#pending.splice(0, excess));
+      if (excess > 0) this.#giveUp('failed', this.#pending.take(excess));
     }
     this.#failures += 1;
     this.#down(fault, error instanceof Error ? error.message : String(error));
@@ -211,8 +212,7 @@ export class Writer {
 
   /** Everything before is in the archive, or in a gap of it. */
   #coveredUs(): number {
-    const oldestUs = this.#pending.reduce((least, { timeUs }) => Math.min(least, timeUs), Infinity);
-    return Math.floor(Math.min(oldestUs, this.#options.clock.wallMicros() - MARGIN_MS * 1000));
+    return Math.floor(Math.min(this.#pending.oldestUs, this.#options.clock.wallMicros() - MARGIN_MS * 1000));
   }
 
   #isUp(): void {

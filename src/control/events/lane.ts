@@ -2,9 +2,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Happening, Probe } from '../../domain/probe.ts';
 import { type Clock, pause, type Timer } from '../../std/clock.ts';
-import { Ring } from '../../std/ring.ts';
 import type { ControlEvent, EventSink, Priority } from './event.ts';
 import type { EventMetrics } from './event-metrics.ts';
+import { EventQueue } from './queue.ts';
 import { Missed, type Stretch } from './stretch.ts';
 
 export interface Bounds {
@@ -98,7 +98,7 @@ function textOf(error: unknown): string {
 export class Lane {
   readonly #sink: EventSink;
   readonly #options: LaneOptions;
-  readonly #queue: Ring<Captured>;
+  readonly #queue: EventQueue<Captured>;
   readonly #missed = new Missed();
   readonly #waiting: { readonly target: number; readonly resolve: () => void }[] = [];
   #taken = 0;
@@ -115,7 +115,7 @@ export class Lane {
   constructor(sink: EventSink, options: LaneOptions) {
     this.#sink = sink;
     this.#options = options;
-    this.#queue = new Ring(options.capacity);
+    this.#queue = new EventQueue(options.capacity);
     options.metrics.declare(sink.name);
   }
 

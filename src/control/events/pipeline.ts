@@ -3,10 +3,10 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Happening, Probe } from '../../domain/probe.ts';
 import { assert } from '../../std/assert.ts';
 import type { Clock, Timer } from '../../std/clock.ts';
-import { Ring } from '../../std/ring.ts';
 import type { EventSink, Pipeline, Priority } from './event.ts';
 import type { EventMetrics } from './event-metrics.ts';
 import { BOUNDS, type Bounds, Captured, Lane } from './lane.ts';
+import { EventQueue } from './queue.ts';
 import { Missed } from './stretch.ts';
 
 export interface PipelineOptions {
@@ -25,7 +25,7 @@ export class EventPipeline implements Pipeline {
   readonly probe: Pick<Probe, 'happened'> = { happened: (happening) => this.#capture(happening) };
   readonly #options: PipelineOptions;
   readonly #bounds: Bounds;
-  readonly #ring: Ring<Captured>;
+  readonly #ring: EventQueue<Captured>;
   readonly #dropped: Readonly<Record<Priority, Missed>> = { now: new Missed(), routine: new Missed() };
   /** By the name of their sink. */
   readonly #lanes = new Map<string, Lane>();
@@ -45,7 +45,7 @@ export class EventPipeline implements Pipeline {
   constructor(options: PipelineOptions) {
     this.#options = options;
     this.#bounds = { ...BOUNDS, ...options.bounds };
-    this.#ring = new Ring(options.capacity);
+    this.#ring = new EventQueue(options.capacity);
   }
 
   add(sink: EventSink): void {

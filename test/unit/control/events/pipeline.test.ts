@@ -176,10 +176,22 @@ describe('a sink that wants nothing but what is urgent', () => {
     const stage = new Stage({ capacity: 2 });
     const [some, all] = [urgentOnly('some'), new ScriptedSink('all')];
     stage.sinks(some, all);
-    stage.pipeline.probe.happened(happening('urgent', { type: 'lost', timeMs: 5 }));
+    const urgent = (timeMs: number): void =>
+      stage.pipeline.probe.happened(happening(`urgent ${timeMs}`, { type: 'lost', timeMs }));
+    urgent(5);
     stage.capture('a', 'b', 'c');
     await stage.pass(600);
-    expect([some.misses, all.misses]).toEqual([[[1, 5, 5]], [[2, 1, 5]]]);
+    // A storm of routine pushes out none that is urgent.
+    expect([some.took, some.misses, all.misses]).toEqual([[['urgent 5']], [], [[2, 1, 1]]]);
+    for (const timeMs of [6, 7, 8]) urgent(timeMs);
+    await stage.pass(600);
+    expect([some.misses, all.misses]).toEqual([
+      [[1, 6, 6]],
+      [
+        [2, 1, 1],
+        [1, 6, 6],
+      ],
+    ]);
   });
 
   test('where no sink wants more, routine events are not kept: they can push out no other', async () => {
