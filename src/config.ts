@@ -105,7 +105,7 @@ export function loadSettings(input: SettingsInput = {}): LoadedSettings {
   const readFile = input.readFile ?? readText;
   const problems: string[] = [];
   const warnings: string[] = [];
-  const layers: Layer[] = [readFlags(input.argv ?? [], problems, warnings), readEnvironment(env, problems)];
+  const layers: Layer[] = [readFlags(input.argv ?? [], problems), readEnvironment(env, problems)];
   layers.push(...configFile(layers, readFile, problems));
   const { values, effective } = readValues(layers, readFile, problems);
   const given = effective.filter(({ source }) => source !== 'default').map(({ name }) => name);

@@ -67,6 +67,11 @@ function oldNodes(args: string[]): readonly RedisNode[] {
   if ((path === undefined) === (direct === undefined))
     throw new UsageError('adopt needs --from URL,... or --from-file FILE');
   let text = direct ?? '';
+  if (text.includes('@')) {
+    throw new SettingsError([
+      '--from bears a password, and all users of this machine can read the arguments of a process: use --from-file FILE',
+    ]);
+  }
   if (path !== undefined) {
     try {
       text = readFileSync(path, 'utf8').trim();

@@ -41,7 +41,7 @@ export function fileForm(key: Key): string[] {
  * Written by hand because a switch may stand alone (`--bootstrap`) or have a value (`--bootstrap=0`), which
  * `node:util` parseArgs cannot express.
  */
-export function readFlags(argv: readonly string[], problems: string[], warnings: string[]): Layer {
+export function readFlags(argv: readonly string[], problems: string[]): Layer {
   const texts = new Map<string, string>();
   for (let at = 0; at < argv.length; at++) {
     const arg = argv[at] ?? '';
@@ -68,8 +68,8 @@ export function readFlags(argv: readonly string[], problems: string[], warnings:
     else if (text === undefined) problems.push(`--${flag} needs a value`);
     else texts.set(name, text);
     if (secrets.has(name) && /@|PASSWORD/.test(`${name}${text}`)) {
-      warnings.push(
-        `--${flag}: other users of this machine can read the arguments of a process; use --${flag}-file FILE`,
+      problems.push(
+        `--${flag} bears a password, and all users of this machine can read the arguments of a process: use --${flag}-file FILE, or the environment`,
       );
     }
   }

@@ -35,14 +35,24 @@ const SECRET_KEYS = [
   'secret',
   'authorization',
 ];
-/** The last net, over the finished line: a lease id, the value that nodes store, and credentials of a URL. */
+/** The last net, over the finished line: a lease id, the value that nodes store, credentials of a URL and of callers. */
 const LEASE_ID = /\bhf1\.[A-Za-z0-9_-]{22}[A-Za-z0-9._-]*/g;
 // Behind the 22 characters of the id comes the seal of its identity, where callers are authenticated.
 const LEASE_VALUE = /(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{22}(?:[A-Za-z0-9_-]{16})?\|\d{1,20}/g;
 const CREDENTIALS = /(:\/\/)[^\s"\\/@]*@/g;
+/** What callers show: a token of ours, a JWT, and whatever stands in such a header; gRPC's own debug output has headers. */
+const ACCESS_TOKEN = /\bhft_[A-Za-z0-9_-]{16,}/g;
+const JWT = /\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*/g;
+const AUTHORIZATION = /\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{16,}/gi;
 
 export function scrub(line: string): string {
-  return line.replace(LEASE_ID, 'hf1.***').replace(LEASE_VALUE, '***').replace(CREDENTIALS, '$1***@');
+  return line
+    .replace(LEASE_ID, 'hf1.***')
+    .replace(LEASE_VALUE, '***')
+    .replace(CREDENTIALS, '$1***@')
+    .replace(ACCESS_TOKEN, 'hft_***')
+    .replace(JWT, 'eyJ***')
+    .replace(AUTHORIZATION, '$1 ***');
 }
 
 export function createLogs({ level, version, worker, onDrop = () => {}, stream }: LogsOptions): Logs {

@@ -198,9 +198,20 @@ describe('secrets', () => {
     ]);
   });
 
-  test('on the command line are warned of', () => {
-    const loaded = load({ argv: ['--redis-nodes', 'redis://:pw@a'] });
-    expect(loaded.ok && loaded.warnings[0]).toMatch(/--redis-nodes-file FILE/);
+  test.each([
+    ['--redis-nodes', 'redis://:sesame@a'],
+    ['--redis-nodes=redis://a,redis://u:sesame@b'],
+    ['--redis-password', 'sesame'],
+    ['--archive', 'postgres://u:sesame@h/d'],
+    ['--event-stream', 'redis://:sesame@a'],
+  ])('on the command line, where all users can read them, are refused: %s', (...argv) => {
+    const [problem = '', ...more] = problemsOf({ argv });
+    expect(problem).toMatch(/^--[a-z-]+ bears a password.*: use --[a-z-]+-file FILE/);
+    expect(JSON.stringify([problem, more])).not.toContain('sesame');
+  });
+
+  test('that are none may stand there', () => {
+    expect(load({ argv: ['--redis-nodes', 'redis://a', '--archive', 'off'] }).ok).toBe(true);
   });
 });
 

@@ -124,6 +124,9 @@ describe('wrong settings exit 2 with every problem', () => {
     expect((await run('config', '--max-ttl', 'long')).code).toBe(2);
     expect((await run('config', 'bootstrap', '--max-ttl', 'long')).code).toBe(2);
     expect((await run('config', 'adopt', '--from', 'redis://a,redis://b')).code).toBe(2);
+    const shown = await run('config', 'adopt', '--from', 'redis://u:sesame@a');
+    expect(shown).toMatchObject({ code: 2, err: expect.stringContaining('use --from-file FILE') });
+    expect(shown.err).not.toContain('sesame');
     const embedded = await run('config', 'bootstrap');
     expect(embedded).toMatchObject({
       code: 2,

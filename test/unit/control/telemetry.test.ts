@@ -113,8 +113,25 @@ test('no lease id, stored value, password or request id reaches a log line', () 
   expect(lines[1]?.msg).toBe('redis://***@host failed');
 });
 
+test.each([
+  ['a token of ours', `hft_${'aB3_-'.repeat(8)}xyz`],
+  ['a JWT', 'eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJlLW9mLWl0'],
+  ['a JWT that is not signed', 'eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.'],
+  ['a password', Buffer.from('somebody:sesame-sesame').toString('base64')],
+])('%s reaches no log line, not even of what gRPC says of its headers', (_, shown) => {
+  for (const scheme of ['Bearer', 'bearer', 'Basic']) {
+    const line = `received headers {"authorization":["${scheme} ${shown}"],"te":["trailers"]}`;
+    const told = scrub(JSON.stringify({ msg: line }));
+    expect(told).not.toContain(shown);
+    expect(JSON.parse(told).msg).toMatch(/^received headers .*"te":\["trailers"\]\}$/);
+  }
+  if (!shown.includes('=')) expect(scrub(`refused ${shown}`)).not.toContain(shown.slice(5));
+});
+
 test('what is no secret stays as it is', () => {
-  const line = '{"node":"redis://host:6379/0","lease_ref":"AbCdEfGhIjKlMnOp","token":"1800000000000000"}\n';
+  const line =
+    '{"node":"redis://host:6379/0","lease_ref":"AbCdEfGhIjKlMnOp","token":"1800000000000000",' +
+    '"msg":"a bearer token is needed; basic rules apply to hft_ and eyJ"}\n';
   expect(scrub(line)).toBe(line);
 });
 
