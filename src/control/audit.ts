@@ -20,6 +20,12 @@ export interface AuditOptions {
   readonly failures: Numbers;
 }
 
+/** A file that is open, to go on in or not. */
+export interface Reopened {
+  take(): void;
+  leave(): void;
+}
+
 /** What it asks of its file. */
 export type Destination = Pick<AuditFile, 'write' | 'sync' | 'close'>;
 
@@ -30,7 +36,7 @@ const RETRY_MS = 1000;
 const SYNC_MS = 1000;
 /** A write that takes longer is told of: the disk hangs. */
 const HANGS_MS = 5000;
-const CUT_SHORT = 'a line was cut short: no space left';
+const CUT_SHORT = 'a line was cut short: no space left, or nobody reads the pipe';
 
 /** Exported by every service, also one that writes no audit log. */
 export function auditFailures(): Numbers {
@@ -68,13 +74,19 @@ export class AuditLog {
     this.#syncedMs = options.clock.monotonicMs();
   }
 
-  /** The same path anew, for whoever has moved the file away. Rejects where that cannot be; the old file goes on then. */
-  async reopen(): Promise<void> {
-    const old = this.#file;
-    this.#file = await openAuditFile(this.#options);
-    this.#wake('now', 0);
-    // With what was under way. Nobody waits for a disk that hangs.
-    old.close().catch((error: unknown) => this.#failed(textOf(error)));
+  /** The same path anew, for whoever has moved the file away. Rejects where that cannot be; until `take` the old file goes on. */
+  async reopened(): Promise<Reopened> {
+    const file = await openAuditFile(this.#options);
+    return {
+      take: () => {
+        const old = this.#file;
+        this.#file = file;
+        this.#wake('now', 0);
+        // With what was under way. Nobody waits for a disk that hangs.
+        old.close().catch((error: unknown) => this.#failed(textOf(error)));
+      },
+      leave: () => void file.close().catch(() => {}),
+    };
   }
 
   /** Writes what is left, within the limit; never rejects. */
@@ -203,7 +215,7 @@ export async function openAuditFile({
 }: Pick<AuditOptions, 'path' | 'version' | 'clock'>): Promise<AuditFile> {
   let file: AuditFile | undefined;
   try {
-    file = await AuditFile.open(path);
+    file = await AuditFile.open(path, clock);
     const line = new AuditLines().opened(Math.floor(clock.wallMicros() / 1000), version);
     if ((await file.write([line])) === 0) throw new Error(CUT_SHORT);
     await file.sync();

@@ -81,11 +81,17 @@ export class Recording {
   /** A reload opens the audit log anew, for whoever has moved the file away. */
   async prepare(): Promise<Prepared> {
     try {
-      await this.#audit?.reopen();
+      const file = await this.#audit?.reopened();
+      return {
+        commit: () => {
+          file?.take();
+          return [];
+        },
+        abandon: () => file?.leave(),
+      };
     } catch (error) {
       return { problems: [{ field: 'HOLDFAST_AUDIT_LOG', description: (error as Error).message }] };
     }
-    return { commit: () => [] };
   }
 
   /** Flushes both; never rejects. */

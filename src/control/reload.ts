@@ -11,8 +11,12 @@ import { Numbers } from './families.ts';
 export type Prepared =
   /** `field` is the name of a setting. */
   | { readonly problems: readonly FieldViolation[] }
-  /** Must not fail. Returns the settings whose files have other contents now, though they name the same files. */
-  | { commit(): readonly string[] };
+  | {
+      /** Must not fail. Returns the settings whose files have other contents now, though they name the same files. */
+      commit(): readonly string[];
+      /** In its place, where another part cannot take the settings. Must not fail. */
+      abandon?(): void;
+    };
 
 /** What is asked of a new reading of the settings. */
 export type Reading =
@@ -87,7 +91,10 @@ export class Reloader {
     if (broken.length > 0) return this.#refuse(broken);
     const prepared = await Promise.all(this.#parts.map((part) => part.prepare(next)));
     const problems = prepared.flatMap((one) => ('problems' in one ? one.problems : []));
-    if (problems.length > 0) return this.#refuse(problems);
+    if (problems.length > 0) {
+      for (const one of prepared) if ('abandon' in one) one.abandon?.();
+      return this.#refuse(problems);
+    }
     const contents = prepared.flatMap((one) => ('commit' in one ? one.commit() : []));
     this.#current = next;
     this.family.of('applied').value += 1;

@@ -1,12 +1,12 @@
 /** The audit log: one whole line for each act, in a file that may be moved, full or shared, and never at the path's expense. */
-import { mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createReadStream, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { mkdir, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { AuditFile } from '../../src/control/audit-file.ts';
 import type { Act } from '../../src/domain/probe.ts';
-import { awake } from '../../src/std/clock.ts';
+import { awake, systemClock } from '../../src/std/clock.ts';
 import { linesOf, OpenedLog, ownersIn, SmallDisk } from '../harness/audit-log.ts';
 import { act } from '../harness/audit-writer.ts';
 import { run } from '../harness/grpcurl.ts';
@@ -78,11 +78,11 @@ test('a file that was moved away is followed until a reopen; one that cannot be 
   audit.act('b');
   await until('b is in the moved file', () => ownersIn(`${path}.1`).includes('b'));
   await mkdir(path);
-  await expect(audit.log.reopen()).rejects.toThrow(/^HOLDFAST_AUDIT_LOG .*moved cannot be written: EISDIR/);
+  await expect(audit.log.reopened()).rejects.toThrow(/^HOLDFAST_AUDIT_LOG .*moved cannot be written: EISDIR/);
   audit.act('c');
   await until('c is in the moved file', () => ownersIn(`${path}.1`).includes('c'));
   await rm(path, { recursive: true });
-  await audit.log.reopen();
+  (await audit.log.reopened()).take();
   audit.act('d');
   await audit.has('d');
   expect(ownersIn(`${path}.1`)).toEqual(['a', 'b', 'c']);
@@ -132,9 +132,9 @@ describe('a disk that is full', () => {
   test('leaves no half line for another process to write into; an ordinary append does', async () => {
     for (const ours of [true, false]) {
       const path = join(disk.path, `torn-${ours}`);
-      const file = await AuditFile.open(path);
+      const file = await AuditFile.open(path, systemClock);
       const plain = await open(path, 'a');
-      const other = await AuditFile.open(path);
+      const other = await AuditFile.open(path, systemClock);
       await file.write([`{"before":1}\n`]);
       await disk.fill();
       const long = Array.from({ length: 9 }, (_, at) => `{"at":${at},"x":"${'x'.repeat(900)}"}\n`);
@@ -163,6 +163,28 @@ describe('a disk that is full', () => {
     expect(written).toBeLessThan(6);
     await disk.free();
   });
+});
+
+test('a pipe whose reader is behind for a moment gets every line whole, between those of others', async () => {
+  const path = join(folder, 'pipe');
+  expect((await run('mkfifo', [path])).code).toBe(0);
+  const [file, other] = [await AuditFile.open(path, systemClock), await AuditFile.open(path, systemClock)];
+  // Together more than a pipe holds.
+  const ours = Array.from({ length: 300 }, (_, at) => `{"ours":${at},"x":"${'x'.repeat((at % 7) * 300)}"}\n`);
+  const theirs = Array.from({ length: 300 }, (_, at) => `{"theirs":${at}}\n`);
+  const written = Promise.all([file.write(ours), other.write(theirs)]);
+  const reader = createReadStream(path, { encoding: 'utf8' });
+  let text = '';
+  reader.on('data', (chunk) => {
+    text += String(chunk);
+  });
+  expect(await written).toEqual([300, 300]);
+  await until('all of it is read', () => text.split('\n').length === 601);
+  const lines = text.split('\n').slice(0, -1);
+  expect(lines.filter((line) => line.startsWith('{"ours"'))).toEqual(ours.map((line) => line.trimEnd()));
+  expect(lines.filter((line) => line.startsWith('{"theirs"'))).toEqual(theirs.map((line) => line.trimEnd()));
+  await Promise.all([file.close(), other.close()]);
+  reader.destroy();
 });
 
 describe('several processes', () => {

@@ -133,6 +133,29 @@ test('one part that cannot take it keeps all others from it', async () => {
   expect(taken).toEqual([1000]);
 });
 
+test('who has made ready for settings that another part cannot take is told so, and else is not', async () => {
+  const { reload, reloader } = scene();
+  const told: string[] = [];
+  let broken = true;
+  reloader.add({
+    prepare: () => ({
+      commit: () => {
+        told.push('commit');
+        return [];
+      },
+      abandon: () => void told.push('abandon'),
+    }),
+  });
+  reloader.add({
+    prepare: () =>
+      broken ? { problems: [{ field: 'HOLDFAST_ACCESS', description: 'no' }] } : { commit: () => [] },
+  });
+  await reload({ HOLDFAST_MIN_TTL: '1s' });
+  broken = false;
+  await reload({ HOLDFAST_MIN_TTL: '1s' });
+  expect(told).toEqual(['abandon', 'commit']);
+});
+
 test('a reading that throws, or a part that does, is a refusal and keeps nobody from the next', async () => {
   const { reload, reloader } = scene();
   const thrown = await reloader.reload(() => {
