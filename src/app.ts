@@ -248,22 +248,29 @@ function whyUnready(store: Store, draining: boolean): readonly string[] {
 
 /** `holdfast serve`: resolves with the exit code once the service has drained. */
 export async function run(settings: Settings, reread: () => Reading): Promise<number> {
-  let replica: Replica;
+  let replica: Replica | undefined;
+  let ended = Promise.resolve();
   try {
     const once = { settings, version, reread, bootstrap: () => bootstrap(settings) };
     if (settings.workers > 1) return await runPrimary(once);
-    replica = await startReplica(settings, { reread });
+    // Before it starts: until somebody listens, SIGHUP ends a process. `on`, for whoever presses Ctrl-C sends two (npm
+    // passes it on), and the second must not cut the drain short.
+    process.on('SIGHUP', () => void replica?.reload(reread));
+    ended = new Promise<void>((resolve) => {
+      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve());
+    });
+    const starting = startReplica(settings, { reread });
+    starting.catch(() => {});
+    replica = await Promise.race([starting, ended.then(() => undefined)]);
+    // Nobody has been served: what was begun ends with the process.
+    if (replica === undefined) return 0;
   } catch (error) {
     process.stderr.write(
       `holdfast: cannot start: ${error instanceof Error ? error.message : String(error)}\n`,
     );
     return 2;
   }
-  // Its own log tells what came of it.
-  process.on('SIGHUP', () => void replica.reload(reread));
-  await new Promise<void>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
-  });
+  await ended;
   await replica.drain();
   return 0;
 }

@@ -80,10 +80,13 @@ function open(options: ListenOptions, onSocket: (socket: Socket) => void, how: H
   return new Promise((done, failed) => {
     const server = createServer({ noDelay: true, ...how }, onSocket);
     server.once('error', failed);
+    // A socket's file is made by the call itself: made for all, and closed to others a moment later, it would be open.
+    const mask = options.path === undefined ? undefined : process.umask(0o777 & ~SOCKET_MODE);
     server.listen(options, () => {
       server.off('error', failed);
       done(server);
     });
+    if (mask !== undefined) process.umask(mask);
   });
 }
 

@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { HoldStream } from '../harness/lock-streams.ts';
+import { until } from '../harness/until.ts';
 
 const BIN = fileURLToPath(new URL('../../bin/holdfast', import.meta.url));
 let folder = '';
@@ -71,6 +73,28 @@ test('serve drains on SIGTERM and exits 0', async () => {
     .split('\n')
     .map((line) => JSON.parse(line));
   expect(lines.at(-1)).toMatchObject({ msg: 'stopped', service: 'holdfast' });
+});
+
+test('a second SIGTERM, as whoever runs it under npm sends one, does not cut the drain short', async () => {
+  const socket = `unix:${join(folder, 'twice.sock')}`;
+  const child = spawn(BIN, ['serve', '--archive=off', '--listen', socket, '--http-listen', '127.0.0.1:0']);
+  const stopped = once(child, 'exit');
+  const out = text(child.stdout);
+  let said = '';
+  child.stdout.on('data', (chunk) => {
+    said += String(chunk);
+  });
+  await expect.poll(() => said, { timeout: 20_000 }).toContain('"serving"');
+  const hold = HoldStream.acquire(socket, 'twice');
+  await hold.granted();
+  child.kill('SIGTERM');
+  await expect.poll(() => said, { timeout: 20_000 }).toContain('"draining"');
+  child.kill('SIGTERM');
+  await until('the stream is told', () => hold.of('draining').length === 1);
+  expect(hold.ended).toBeUndefined();
+  hold.cancel();
+  expect(await stopped).toEqual([0, null]);
+  expect(await out).toContain('"msg":"stopped"');
 });
 
 test('works through symbolic links and from any folder', async () => {

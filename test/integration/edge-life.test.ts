@@ -1,11 +1,12 @@
 /** How the edge listens: addresses, sockets that somebody left behind, health, and a stop that ends. */
 import { once } from 'node:events';
+import { statSync } from 'node:fs';
 import { rename, stat, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { createServer, Server as NetServer } from 'node:net';
 import { join } from 'node:path';
 import { type Client, type ServiceDefinition, type ServiceError, status } from '@grpc/grpc-js';
 import { service as healthService } from 'grpc-health-check';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { AddressError } from '../../src/edge/listen.ts';
 import { contract, Stage, unary } from '../unit/edge/harness.ts';
 
@@ -108,6 +109,28 @@ describe('addresses', () => {
     expect((await stat(path)).mode & 0o777).toBe(0o600);
     await edge.stop();
     await expect(stat(path)).rejects.toThrow('ENOENT');
+  });
+
+  test('a unix socket is so from the moment in which it is there', async () => {
+    const path = join(await stage.folder(), 's');
+    const before = process.umask(0);
+    const modes: number[] = [];
+    const { listen } = NetServer.prototype;
+    const spy = vi.spyOn(NetServer.prototype, 'listen').mockImplementation(function (
+      this: NetServer,
+      ...args
+    ) {
+      const server = Reflect.apply(listen, this, args) as NetServer;
+      modes.push(statSync(path).mode & 0o777);
+      return server;
+    });
+    try {
+      await stage.edge({ addresses: [`unix:${path}`] });
+      expect([modes, process.umask()]).toEqual([[0o600], 0]);
+    } finally {
+      spy.mockRestore();
+      process.umask(before);
+    }
   });
 
   test.each([
