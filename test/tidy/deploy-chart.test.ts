@@ -72,6 +72,12 @@ describe.skipIf(withoutHelm !== '')(`the network${withoutHelm}`, () => {
     }
   });
 
+  test('lets in nobody where nobody is named: a rule without peers would let in everybody', () => {
+    const policies = { networkPolicy: { clients: [], monitoring: [] } };
+    expect(policy('locks-replicas', policies).ingress ?? []).toEqual([]);
+    expect(policy('locks-replicas', { networkPolicy: { clients: [] } }).ingress).toHaveLength(1);
+  });
+
   test('lets sidecars of this namespace reach the lock nodes, and of others where that is said', () => {
     const { from } = policy('locks-nodes', {}).ingress![0]!;
     const here = { podSelector: { matchLabels: { 'holdfast-sidecar': 'true' } } };
