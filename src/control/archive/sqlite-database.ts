@@ -58,7 +58,7 @@ export class SqliteDatabase implements Database {
   get usedBytes(): number {
     const handle = this.#open();
     const pragma = (name: string): number =>
-      Number(Object.values(handle.prepare(`PRAGMA ${name}`).get()!)[0]);
+      Number(Object.values(this.#statement(handle, `PRAGMA ${name}`).get()!)[0]);
     return (pragma('page_count') - pragma('freelist_count')) * pragma('page_size');
   }
 
@@ -87,14 +87,7 @@ export class SqliteDatabase implements Database {
   }
 
   #session(handle: DatabaseSync): Session {
-    const prepared = (text: string): StatementSync => {
-      const found = this.#prepared.get(text);
-      if (found !== undefined) return found;
-      const made = handle.prepare(text.replace(/\$(\d+)/g, '?$1'));
-      if (this.#prepared.size >= PREPARED_MAX) this.#prepared.clear();
-      this.#prepared.set(text, made);
-      return made;
-    };
+    const prepared = (text: string): StatementSync => this.#statement(handle, text);
     return {
       async run(text: string, ...values: readonly Value[]) {
         return Number(prepared(text).run(...values).changes);
@@ -103,6 +96,15 @@ export class SqliteDatabase implements Database {
         return prepared(text).all(...values) as readonly Fields[];
       },
     };
+  }
+
+  #statement(handle: DatabaseSync, text: string): StatementSync {
+    const found = this.#prepared.get(text);
+    if (found !== undefined) return found;
+    const made = handle.prepare(text.replace(/\$(\d+)/g, '?$1'));
+    if (this.#prepared.size >= PREPARED_MAX) this.#prepared.clear();
+    this.#prepared.set(text, made);
+    return made;
   }
 
   /** A full disk may rule out the file itself as well: whatever is not merely busy is opened anew. */
