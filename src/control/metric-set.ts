@@ -49,22 +49,14 @@ const METHODS = [
   ),
 ];
 const STATES: readonly NodeState[] = ['ready', 'silent', 'quarantined', 'suspect', 'refused'];
+/** What a node says to a vote or an undo, and why it says nothing. */
 const ANSWERS = [
-  ...[
-    'held',
-    'conflict',
-    'wait',
-    'crowded',
-    'extended',
-    'bound',
-    'missing',
-    'released',
-    'stale',
-    'ahead',
-    'dup',
-  ],
-  ...['timeout', 'unreachable'],
+  ...['held', 'dup', 'replay', 'ended', 'mismatch', 'conflict', 'wait', 'crowded', 'stale', 'ahead'],
+  ...['extended', 'bound', 'missing', 'released', 'forced', 'skipped'],
+  ...['timeout', 'unreachable', 'amnesia', 'config', 'suspect', 'refused', 'full', 'overloaded', 'error'],
 ];
+/** As control.ts and recording.ts call them. */
+const SINKS = ['metrics', 'logs', 'alerts', 'events', 'audit', 'traces'];
 const LOSSES = ['expired', 'forced', 'unknown'];
 
 function ofLocks() {
@@ -224,7 +216,7 @@ export function makeMetricSet({ nodes, classes }: Labels): MetricSet {
   for (const op of ['heartbeat', 'release', 'resume']) all.violations.of(op);
   for (const where of ['vote', 'check_token']) all.staleTokens.of(where);
   for (const method of METHODS) all.rpcSeconds.of('grpc', method, 'OK');
-  for (const sink of ['metrics', 'logs', 'traces']) all.sinkFailures.of(sink);
+  for (const sink of SINKS) all.sinkFailures.of(sink);
   return all;
 }
 
