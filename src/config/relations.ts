@@ -92,8 +92,8 @@ function tlsProblems(
   given: ReadonlySet<string>,
 ): string[] {
   const broken: string[] = [];
-  const needs = (name: string, value: unknown, needed: string, given: unknown, why: string): void => {
-    if (value !== undefined && given === undefined) broken.push(`${name} needs ${needed}: ${why}`);
+  const needs = (name: string, value: unknown, needed: string, other: unknown, why: string): void => {
+    if (value !== undefined && other === undefined) broken.push(`${name} needs ${needed}: ${why}`);
   };
   const half = 'a certificate is of no use without its key, and the other way round';
   needs('HOLDFAST_TLS_CERT', tlsCert, 'HOLDFAST_TLS_KEY', tlsKey, half);
