@@ -25,17 +25,21 @@ export interface DeskOptions {
   readonly waiting?: Partial<LineSettings>;
 }
 
+const TTL_MS = 2000;
 let desks = 0;
 
 export class Desk {
   readonly cluster: Cluster;
   readonly quorum: Quorum;
   readonly locks: Locks;
+  /** Of a lease that is asked for without one. */
+  readonly #ttlMs: number;
 
   private constructor(cluster: Cluster, quorum: Quorum, locks: Locks) {
     this.cluster = cluster;
     this.quorum = quorum;
     this.locks = locks;
+    this.#ttlMs = Math.min(TTL_MS, quorum.longestTtlMs);
   }
 
   /** `list` as HOLDFAST_REDIS_NODES takes it. */
@@ -44,7 +48,7 @@ export class Desk {
     if ('faults' in parsed) throw new Error(parsed.faults.join('\n'));
     const nodes = parsed.value.map((node) => ({ id: node.id, url: connectionUrl(node) }));
     const clock = options.clock ?? systemClock;
-    const longestTtlMs = options.maxTtlMs ?? 2000;
+    const longestTtlMs = options.maxTtlMs ?? TTL_MS;
     const nodeTimeoutMs = options.nodeTimeoutMs ?? 500;
     desks += 1;
     const replica = `desk${desks}`;
@@ -82,7 +86,7 @@ export class Desk {
   }
 
   acquire(resources: string | readonly string[], more: Partial<AcquireAsk> = {}, caller: Caller = stays) {
-    const ask = asking({ resources: [resources].flat(), ttlMs: 2000, ...more });
+    const ask = asking({ resources: [resources].flat(), ttlMs: this.#ttlMs, ...more });
     return this.locks.acquire(ask, caller);
   }
 
