@@ -72,9 +72,10 @@ export class SqliteDatabase implements Database {
     if (this.#handle !== undefined) return this.#handle;
     // SQLite gives its other files (-wal, -shm) the rights of this one.
     closeSync(openSync(this.#path, 'a', 0o600));
-    const handle = new DatabaseSync(this.#path, { timeout: BUSY_MS });
+    const handle = new DatabaseSync(this.#path);
     try {
       patiently(() => handle.exec('PRAGMA journal_mode = WAL'));
+      handle.exec(`PRAGMA busy_timeout = ${BUSY_MS}`);
       // A power cut may take the last commits, never the file; a killed process takes nothing.
       handle.exec('PRAGMA synchronous = NORMAL');
       handle.exec('PRAGMA journal_size_limit = 16777216');
@@ -120,8 +121,9 @@ export class SqliteDatabase implements Database {
 }
 
 /**
- * SQLite itself does not wait for this one: two that open a new file together would wait for each other. Blocks, as all
- * of its calls do.
+ * For BUSY_MS in all, and not by SQLite's own patience, which is off until then: it does not wait for this one where two
+ * that open a new file together would wait for each other, and where it does, its waits would add up. Blocks, as all of
+ * its calls do.
  */
 function patiently(act: () => void): void {
   for (let triesLeft = BUSY_MS / STEP_MS; ; triesLeft -= 1) {
