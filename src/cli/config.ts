@@ -1,5 +1,6 @@
 /** `holdfast config`: the settings in force; and the two acts that change what the nodes remember of the cluster. */
 import { readFileSync } from 'node:fs';
+import { bearsPassword } from '../config/sources.ts';
 import { type LoadedSettings, loadNodes, loadSettings, type RedisNode } from '../config.ts';
 import { digestOf, makeToken } from '../domain/access-token.ts';
 import { systemRandom } from '../std/random.ts';
@@ -67,11 +68,7 @@ function oldNodes(args: string[]): readonly RedisNode[] {
   if ((path === undefined) === (direct === undefined))
     throw new UsageError('adopt needs --from URL,... or --from-file FILE');
   let text = direct ?? '';
-  if (text.includes('@')) {
-    throw new SettingsError([
-      '--from bears a password, and all users of this machine can read the arguments of a process: use --from-file FILE',
-    ]);
-  }
+  if (text.includes('@')) throw new SettingsError([bearsPassword('from')]);
   if (path !== undefined) {
     try {
       text = readFileSync(path, 'utf8').trim();

@@ -68,12 +68,14 @@ export function readFlags(argv: readonly string[], problems: string[]): Layer {
     else if (text === undefined) problems.push(`--${flag} needs a value`);
     else texts.set(name, text);
     if (secrets.has(name) && /@|PASSWORD/.test(`${name}${text}`)) {
-      problems.push(
-        `--${flag} bears a password, and all users of this machine can read the arguments of a process: use --${flag}-file FILE, or the environment`,
-      );
+      problems.push(`${bearsPassword(flag)}, or the environment`);
     }
   }
   return { source: 'flag', texts };
+}
+
+export function bearsPassword(flag: string): string {
+  return `--${flag} bears a password, and all users of this machine can read the arguments of a process: use --${flag}-file FILE`;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;

@@ -46,14 +46,7 @@ async function automatic(
   try {
     if (stateDir === undefined) throw new Error('there is no state directory: HOME is not set');
     mkdirSync(stateDir, { recursive: true, mode: 0o700 });
-    const archive = opened(path);
-    await archive.open().catch(async (error: unknown) => {
-      if (error instanceof StoreError && error.fault === 'away') return;
-      await archive.close();
-      throw error;
-    });
-    archive.start();
-    return archive;
+    return await started(opened(path), 'or later');
   } catch (error) {
     notice(
       'warn',
@@ -72,12 +65,16 @@ async function asked(archive: Archive, path: string): Promise<Archive> {
   }
 }
 
-async function started(archive: Archive): Promise<Archive> {
+/** `or later`: one that is away for now is tried again from here on. */
+async function started(archive: Archive, when: 'now' | 'or later' = 'now'): Promise<Archive> {
   try {
     await archive.open();
   } catch (error) {
-    await archive.close();
-    throw error;
+    const passes = error instanceof StoreError && error.fault === 'away';
+    if (when === 'now' || !passes) {
+      await archive.close();
+      throw error;
+    }
   }
   archive.start();
   return archive;

@@ -112,21 +112,21 @@ export function gaps(
   );
 }
 
+function deleteOldest({ dialect }: Database, where: string, limit: number): string {
+  const oldest = `SELECT key FROM holdfast_events ${where} ORDER BY time_us LIMIT ${Math.trunc(limit)}`;
+  return `DELETE FROM holdfast_events WHERE key IN (${oldest}${dialect.passOver})`;
+}
+
 export function purge(database: Database, beforeUs: number, limit: number): Promise<number> {
-  const oldest = `SELECT key FROM holdfast_events WHERE time_us < $1
-    ORDER BY time_us LIMIT ${Math.trunc(limit)}${database.dialect.passOver}`;
   return database.transaction('write', async (session) => {
     await session.run('DELETE FROM holdfast_gaps WHERE until_us < $1', beforeUs);
-    return session.run(`DELETE FROM holdfast_events WHERE key IN (${oldest})`, beforeUs);
+    return session.run(deleteOldest(database, 'WHERE time_us < $1', limit), beforeUs);
   });
 }
 
 /** Deletes the oldest events, however young they are; how many. */
 export function trim(database: Database, limit: number): Promise<number> {
-  const oldest = `SELECT key FROM holdfast_events ORDER BY time_us LIMIT ${Math.trunc(limit)}`;
-  return database.transaction('write', (session) =>
-    session.run(`DELETE FROM holdfast_events WHERE key IN (${oldest})`),
-  );
+  return database.transaction('write', (session) => session.run(deleteOldest(database, '', limit)));
 }
 
 export async function settle(database: Database, sinceUs: number): Promise<void> {

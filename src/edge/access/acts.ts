@@ -76,11 +76,11 @@ export class Acts {
   }
 
   /** Something has changed, or an operator has asked for it: always written down. */
-  acted(action: string, outcome: string, facts: Facts = {}, atMs = this.nowMs): void {
+  acted(action: string, outcome: string, facts: Facts = {}, atMs?: number): void {
     if (!this.kept) return;
     const { resources = [], owner = '', leaseRef = '', why = '', detail = '' } = facts;
     this.#probe.acted({
-      timeMs: atMs,
+      timeMs: atMs ?? this.nowMs,
       action,
       identity: this.#identity.name,
       tenant: this.#identity.tenant,
@@ -96,7 +96,7 @@ export class Acts {
   }
 
   /** Nothing has changed. */
-  idle(action: string, outcome: string, facts: Facts = {}, atMs = this.nowMs): void {
+  idle(action: string, outcome: string, facts: Facts = {}, atMs?: number): void {
     const untold = this.kept ? this.#telling.next() : undefined;
     if (untold === undefined) return;
     const { detail = '' } = facts;
