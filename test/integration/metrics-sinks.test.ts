@@ -48,10 +48,11 @@ test('events that a sink will never have are counted under that sink, as many as
   expect((await Samples.of(httpAddress)).value(dropped('stream'))).toBe(0);
   await stream.server.kill();
   await repeat(100, pair);
-  const count = await until('events were dropped', async () =>
-    (await Samples.of(httpAddress)).value(dropped('stream')),
+  // How many go at once is the batches' affair; what stays buffered is less than half of the two hundred.
+  await until(
+    'events were dropped',
+    async () => (await Samples.of(httpAddress)).value(dropped('stream')) > 100,
   );
-  expect(count).toBeGreaterThan(100);
   await stream.server.start();
   const missed = await until('each event has arrived or is told of as missed', async () => {
     const entries = await stream.entries();
