@@ -33,11 +33,14 @@ const PREPARED_MAX = 64;
 export class SqliteDatabase implements Database {
   readonly dialect = dialect;
   readonly #path: string;
+  readonly #sleep: (ms: number) => void;
   #handle: DatabaseSync | undefined;
   readonly #prepared = new Map<string, StatementSync>();
 
-  constructor(path: string) {
+  /** `sleep` blocks, as all of its calls do. */
+  constructor(path: string, sleep = sleepBlocking) {
     this.#path = path;
+    this.#sleep = sleep;
   }
 
   async transaction<T>(access: Access, work: (session: Session) => Promise<T>): Promise<T> {
@@ -74,7 +77,7 @@ export class SqliteDatabase implements Database {
     closeSync(openSync(this.#path, 'a', 0o600));
     const handle = new DatabaseSync(this.#path);
     try {
-      patiently(() => handle.exec('PRAGMA journal_mode = WAL'));
+      patiently(() => handle.exec('PRAGMA journal_mode = WAL'), this.#sleep);
       handle.exec(`PRAGMA busy_timeout = ${BUSY_MS}`);
       // A power cut may take the last commits, never the file; a killed process takes nothing.
       handle.exec('PRAGMA synchronous = NORMAL');
@@ -122,19 +125,22 @@ export class SqliteDatabase implements Database {
 
 /**
  * For BUSY_MS in all, and not by SQLite's own patience, which is off until then: it does not wait for this one where two
- * that open a new file together would wait for each other, and where it does, its waits would add up. Blocks, as all of
- * its calls do.
+ * that open a new file together would wait for each other, and where it does, its waits would add up.
  */
-function patiently(act: () => void): void {
+function patiently(act: () => void, sleep: (ms: number) => void): void {
   for (let triesLeft = BUSY_MS / STEP_MS; ; triesLeft -= 1) {
     try {
       act();
       return;
     } catch (error) {
       if (codeOf(error) !== BUSY || triesLeft <= 0) throw error;
-      Atomics.wait(SLEEP, 0, 0, STEP_MS);
+      sleep(STEP_MS);
     }
   }
+}
+
+function sleepBlocking(ms: number): void {
+  Atomics.wait(SLEEP, 0, 0, ms);
 }
 
 /** The primary result code is the lowest byte. */
