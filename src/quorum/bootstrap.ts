@@ -1,5 +1,5 @@
 /** Bootstrap: the one-shot act that makes a cluster out of nodes that have never been one. */
-import { type AdminAnswer, detailOf } from '../nodes/admin.ts';
+import { type AdminAnswer, type AdminOp, detailOf, type NewMeta, type NodeFacts } from '../nodes/admin.ts';
 import type { MemberNode } from '../nodes/member.ts';
 import { SCHEMA } from '../nodes/node.ts';
 import { factsFault, newQuarantineId } from '../nodes/quarantine.ts';
@@ -16,16 +16,20 @@ const CONTACT_MS = 15_000;
 /** Another replica may be bootstrapping at this moment: a half-written cluster is looked at again. */
 const LOOKS = 15;
 const LOOK_AGAIN_MS = 200;
+/** A disk that flushes its first write is slow to answer, and a bootstrap that gives up costs the cluster a quarantine. */
+const ASKS = 10;
 
 type State = Extract<AdminAnswer, { kind: 'state' }>;
 
 /** The run id of the process behind a node, once it can be reached. */
-export async function contact(node: MemberNode): Promise<string | undefined> {
+export async function contact(node: Pick<MemberNode, 'ready'>): Promise<string | undefined> {
   return (await node.ready(CONTACT_MS))?.runId;
 }
 
+export type BootNode = Pick<MemberNode, 'id' | 'ready' | 'facts' | 'admin'>;
+
 interface BootstrapOptions {
-  readonly nodes: readonly MemberNode[];
+  readonly nodes: readonly BootNode[];
   readonly cluster: string;
   readonly longestTtlMs: number;
   readonly clock: Clock;
@@ -49,7 +53,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<Report> {
     return { ok: false, lines: missing.map(({ id }) => `${id} cannot be reached; every node must be`) };
   }
   for (let look = 0; look < LOOKS; look += 1) {
-    const states = await Promise.all(nodes.map((node) => node.admin({ kind: 'read' })));
+    const states = await Promise.all(nodes.map((node) => insist(node, { kind: 'read' }, clock)));
     const read = states.filter((state): state is State => state.kind === 'state');
     if (read.length < nodes.length)
       return { ok: false, lines: ['a node did not answer; nothing was written'] };
@@ -72,14 +76,15 @@ export async function bootstrap(options: BootstrapOptions): Promise<Report> {
 
 /** Undefined: another bootstrap was first at the first node, and nothing was written. */
 async function claimAndWrite(
-  { nodes, cluster, longestTtlMs, random }: BootstrapOptions,
+  { nodes, cluster, longestTtlMs, clock, random }: BootstrapOptions,
   runs: readonly string[],
 ): Promise<Report | undefined> {
-  const facts = await Promise.all(nodes.map((node) => node.facts()));
+  const facts = await Promise.all(nodes.map((node) => factsOf(node, clock)));
   const unfit = nodes.flatMap((node, index) => {
     const fact = facts[index];
     const twin = runs.indexOf(runs[index]!) !== index ? 'is listed twice' : undefined;
-    const fault = fact === undefined ? 'did not answer' : (factsFault(fact) ?? twin);
+    const gone = fact?.runId !== runs[index] ? 'has restarted meanwhile; nothing was written' : undefined;
+    const fault = fact === undefined ? 'did not answer' : (factsFault(fact) ?? twin ?? gone);
     return fault === undefined ? [] : [`${node.id} ${fault}`];
   });
   if (unfit.length > 0) return { ok: false, lines: unfit };
@@ -88,26 +93,26 @@ async function claimAndWrite(
   const order = [...nodes.keys()].sort((a, b) => (nodes[a]!.id < nodes[b]!.id ? -1 : 1));
   for (const [at, index] of order.entries()) {
     const claim = { kind: 'quarantine', runId: runs[index]!, id, cluster, why: CLAIM, longestTtlMs } as const;
-    if (ours(await nodes[index]!.admin(claim), id, runs[index]!)) continue;
-    if (at === 0) return undefined;
+    const answer = await insist(nodes[index]!, claim, clock);
+    if (ours(answer, id, runs[index]!)) continue;
+    if (at === 0 && answer.kind === 'state') return undefined;
     return {
       ok: false,
-      lines: [`${nodes[index]!.id} was changed meanwhile; what was claimed sits a quarantine out`],
+      lines: [`${nodes[index]!.id} ${whyNotOurs(answer)}; what was claimed sits a quarantine out`],
     };
   }
-  const again = await Promise.all(nodes.map((node) => node.admin({ kind: 'read' })));
-  const changed = nodes.filter((_, index) => !ours(again[index]!, id, runs[index]!));
-  if (changed.length > 0) {
-    return {
-      ok: false,
-      lines: changed.map((node) => `${node.id} was changed meanwhile; it must sit a quarantine out`),
-    };
-  }
+  const reread = await Promise.all(nodes.map((node) => insist(node, { kind: 'read' }, clock)));
+  const changed = nodes.flatMap((node, index) => {
+    const answer = reread[index]!;
+    if (ours(answer, id, runs[index]!)) return [];
+    return [`${node.id} ${whyNotOurs(answer)}; it must sit a quarantine out`];
+  });
+  if (changed.length > 0) return { ok: false, lines: changed };
   const answers = await Promise.all(
     nodes.map((node, index) => {
       const { durable } = facts[index]!;
       const meta = { schema: SCHEMA, nodeId: node.id, cluster, runId: runs[index]!, durable, longestTtlMs };
-      return node.admin({ kind: 'create', quarantineId: id, meta });
+      return create(node, id, meta, clock);
     }),
   );
   const lines = nodes.map((node, index) => {
@@ -115,6 +120,47 @@ async function claimAndWrite(
     return `${node.id}: ${answer.kind === 'done' ? 'ready' : detailOf(answer)}`;
   });
   return { ok: answers.every(({ kind }) => kind === 'done'), lines };
+}
+
+/**
+ * Asks again for want of an answer. Each step compares what it finds with the run and the claim, so one that was done
+ * although nobody heard of it, and one that arrives late, change nothing more.
+ */
+function insist(node: BootNode, op: AdminOp, clock: Clock): Promise<AdminAnswer> {
+  return again(
+    () => node.admin(op),
+    ({ kind }) => kind !== 'failed',
+    clock,
+  );
+}
+
+function factsOf(node: BootNode, clock: Clock): Promise<NodeFacts | undefined> {
+  return again(
+    () => node.facts(),
+    (facts) => facts !== undefined,
+    clock,
+  );
+}
+
+async function again<T>(ask: () => Promise<T>, isAnswer: (told: T) => boolean, clock: Clock): Promise<T> {
+  for (let asked = 1; ; asked += 1) {
+    const told = await ask();
+    if (isAnswer(told) || asked >= ASKS) return told;
+    await pause(clock, LOOK_AGAIN_MS);
+  }
+}
+
+/** Without its claim a node bears the meta already that an earlier ask has written, or one as good. */
+async function create(node: BootNode, id: string, meta: NewMeta, clock: Clock): Promise<AdminAnswer> {
+  const answer = await insist(node, { kind: 'create', quarantineId: id, meta }, clock);
+  if (answer.kind !== 'lost') return answer;
+  const stands = await insist(node, { kind: 'read' }, clock);
+  const made = stands.kind === 'state' && stands.quarantine === undefined ? stands.meta : undefined;
+  return made?.runId === meta.runId && made.cluster === meta.cluster ? { kind: 'done' } : answer;
+}
+
+function whyNotOurs(answer: AdminAnswer): string {
+  return answer.kind === 'state' ? 'was changed meanwhile' : `gave no answer of use (${detailOf(answer)})`;
 }
 
 /** Does the node bear our claim, on the run that we saw, and no meta? */
