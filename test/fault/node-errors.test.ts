@@ -175,7 +175,7 @@ describe('callers of one lock at nodes of which none has memory left', () => {
 
 test('and all the while nobody overlapped, tokens grew, and nothing was left behind', async () => {
   await traffic.healed();
-  await traffic.stop();
+  await traffic.stop(LEAST_GRANTS);
   await traffic.rest(nodes);
   traffic.expectSound(LEAST_GRANTS);
 });

@@ -97,7 +97,7 @@ function floorsOf(desks: readonly Desk[]): string[] {
 
 async function endSoundly({ nodes, traffic }: Stage): Promise<void> {
   await traffic.healed();
-  await traffic.stop();
+  await traffic.stop(LEAST_GRANTS);
   await traffic.rest(nodes);
   traffic.expectSound(LEAST_GRANTS);
 }

@@ -60,9 +60,9 @@ test('three replicas are killed in turn', async () => {
     expect((await fleet.restart('SIGKILL')).ended).toBe('SIGKILL');
     await until('the others go on', () => busy.order.length > served + 2 * WORKERS);
     expect(line.order).toEqual([]);
+    const renewed = await fleet.ask((client) => client.heartbeat(held.lease_id));
+    expect(renewed.fencing_token).toBe(held.fencing_token);
   }
-  const renewed = await fleet.ask((client) => client.heartbeat(held.lease_id));
-  expect(renewed.fencing_token).toBe(held.fencing_token);
   expect(await fleet.ask((client) => client.release(held.lease_id))).toBe(true);
   await Promise.all([...named, nameless]);
   stop = true;

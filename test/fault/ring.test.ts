@@ -17,6 +17,7 @@ const WAITERS = 9;
 const MANY = 6;
 /** Of each kind of call, before a fault counts as survived. */
 const CALLS = 10;
+const LEAST_GRANTS = 60;
 /** What a waiter left at a node that it has lost blocks others for so long. */
 const LIVENESS_MS = 1000;
 
@@ -120,10 +121,10 @@ test('links in a ring are cut, half-open, one-way, flapping, dripping, slow and 
   mend(ring);
   await allReady(ring);
   await traffic.healed();
-  await traffic.stop();
+  await traffic.stop(LEAST_GRANTS);
   await traffic.rest(ring.scene.nodes);
   try {
-    traffic.expectSound(60);
+    traffic.expectSound(LEAST_GRANTS);
   } catch (error) {
     throw new Error(`with seed ${seed}: ${String(error)}`, { cause: error });
   }

@@ -108,8 +108,9 @@ export class Traffic {
     return result;
   }
 
-  /** Nobody asks any more, and each owner has had its last answer. */
-  async stop(): Promise<void> {
+  /** Nobody asks any more once so many were granted in all, and each owner has had its last answer. */
+  async stop(leastGrants = 0): Promise<void> {
+    await until(`${leastGrants} grants`, () => this.grants.length >= leastGrants);
     this.#stopping = true;
     await Promise.all(this.#owners);
     this.#lag.disable();

@@ -6,7 +6,7 @@ const POLL_MS = 5;
 export async function until<T>(
   what: string,
   look: () => T | Promise<T>,
-  withinMs = 15_000,
+  withinMs = 30_000,
   everyMs = POLL_MS,
 ): Promise<Exclude<T, false | 0 | '' | null | undefined>> {
   const deadlineMs = performance.now() + withinMs;
