@@ -30,9 +30,14 @@ export interface PrimaryOptions {
 /** Resolves with the exit code once all workers have ended; throws when the service cannot start, or not go on. */
 export async function runPrimary(options: PrimaryOptions): Promise<number> {
   const primary = new Primary(options);
+  // Before it starts: until somebody listens, a signal ends a process.
+  const told = primary.heed();
   try {
-    await primary.start();
-    return await primary.serve();
+    const starting = primary.start();
+    starting.catch(() => {});
+    const early = await Promise.race([told.then(() => true), starting]);
+    // Nobody has been served: what was begun ends with the process.
+    return early === true ? 0 : await primary.serve(told);
   } finally {
     await primary.close();
   }
@@ -122,17 +127,22 @@ class Primary {
       const { ok, lines } = await bootstrap();
       this.#notice(ok ? 'info' : 'warn', `bootstrap: ${lines.join('; ')}`);
     }
-    await this.#crew.start();
+    // Whoever has been told to stop meanwhile starts nobody any more.
+    if (!this.#draining) await this.#crew.start();
   }
 
-  /** Until a signal, or until a worker cannot be replaced any more. */
-  async serve(): Promise<number> {
-    const { workers } = this.#options.settings;
-    const told = new Promise<void>((resolve) => {
+  /** Resolves when the service is told to stop. */
+  heed(): Promise<void> {
+    process.on('SIGHUP', () => void this.#reload());
+    return new Promise((resolve) => {
       // Not once: a terminal and `npm start` may both send the same signal, and a drain has its own bound.
       for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve());
     });
-    process.on('SIGHUP', () => void this.#reload());
+  }
+
+  /** Until it is told to stop, or until a worker cannot be replaced any more. */
+  async serve(told: Promise<void>): Promise<number> {
+    const { workers } = this.#options.settings;
     const http = this.#http === undefined ? '' : formatAddress(this.#http.address);
     this.#notice('info', 'serving', { addresses: this.#addresses(), http, workers });
     const fault = await Promise.race([told, this.#crew.gaveUp]);

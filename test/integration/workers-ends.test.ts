@@ -1,5 +1,10 @@
 /** The ends of workers and of their primary: a drain is one, a death is made good, and nobody lives on alone. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { Folder } from '../harness/certificates.ts';
+import { ROOT } from '../harness/grpcurl.ts';
+import { Program } from '../harness/program.ts';
 import { type Environment, refusal } from '../harness/replica.ts';
 import { Scene } from '../harness/scene.ts';
 import { until } from '../harness/until.ts';
@@ -152,4 +157,23 @@ describe('kill -9 of the primary', () => {
     expect(await next.client().heartbeat(lease.lease_id)).toMatchObject({ lease_ref: lease.lease_ref });
     await gone(pids);
   });
+});
+
+test('signals reach a service that is still starting: SIGHUP reads its settings again, SIGTERM ends it with 0', async () => {
+  const folder = new Folder();
+  closing.push(() => folder.remove());
+  const socket = `unix:${join(folder.path, 'early.sock')}`;
+  // Nobody is there: a bootstrap asks for longer than this takes.
+  const nodes = `unix://${join(folder.path, 'nobody.sock')}#n1`;
+  const service = new Program([join(ROOT, 'bin/holdfast'), 'serve'], {
+    ...{ HOLDFAST_WORKERS: '2', HOLDFAST_BOOTSTRAP: '1', HOLDFAST_ARCHIVE: 'off', HOLDFAST_JANITOR: '0' },
+    ...{ HOLDFAST_LISTEN: socket, HOLDFAST_HTTP_LISTEN: '127.0.0.1:0', HOLDFAST_REDIS_NODES: nodes },
+  });
+  closing.push(() => service.stopped());
+  await until('it listens', () => existsSync(join(folder.path, 'early.sock')) || service.over);
+  service.signal('SIGHUP');
+  await service.says('that it has read them', ({ msg }) => msg === 'settings were read again');
+  service.signal('SIGTERM');
+  expect(await service.ended()).toBe(0);
+  expect(service.lines.filter(({ msg }) => msg === 'serving')).toEqual([]);
 });
