@@ -83,9 +83,18 @@ export class Stage {
     else if (what === 'kill') await this.#kill(replica);
     else if (what === 'start') await this.#start(replica);
     else if (what === 'pauseNodes') for (const server of servers) server.pause();
-    else if (what === 'resumeNodes') for (const server of servers) server.resume();
+    else if (what === 'resumeNodes') await this.#resume(servers);
     else throw new Error(`a stage cannot ${what}`);
     return {};
+  }
+
+  /** Resolves once every replica knows that they are back: a busy machine takes its time over that. */
+  async #resume(servers: Nodes['servers']): Promise<void> {
+    for (const server of servers) server.resume();
+    const votes = async ({ client }: ReplicaProcess): Promise<boolean> =>
+      (await client.status()).nodes.every(({ state }) => state === 'NODE_STATE_READY');
+    for (const replica of this.#replicas.values())
+      await until('every node votes again', () => votes(replica));
   }
 
   /** What a step of `outside` does: a plain call of the service. `mine` tells the leases of one run from those of others. */

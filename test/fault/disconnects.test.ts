@@ -200,7 +200,8 @@ test(`${TRIALS + CROWDS * (HELD + WAITED + IN_SESSION)} streams end as they may,
     );
     return left.every((count) => count === 0);
   });
-  expect((await replica.client.list()).locks).toEqual([]);
+  // A trial that was held again leaves its first leases to their ttl.
+  await until('nothing is locked', async () => (await replica.client.list()).locks.length === 0);
   let left: unknown;
   await until('all handles, timers and listeners are gone', () => {
     left = { handles: handles(), listeners: listeners(), timers: timers.count };
