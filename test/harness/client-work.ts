@@ -208,13 +208,10 @@ export class Shift {
       this.#rival.lines.some((line) => line.event === event && line.resource === name);
     const names = this.workers.map(({ name }) => name);
     const lost = (): boolean => names.some((name) => of('granted', name));
-    await until(
-      `somebody stands in line for each of ${names}`,
-      () => {
-        if (this.#rival.over) throw new Error(`the rival ended: ${this.#rival.err}`);
-        return lost() || names.every((name) => of('queued', name));
-      },
-    );
+    await until(`somebody stands in line for each of ${names}`, () => {
+      if (this.#rival.over) throw new Error(`the rival ended: ${this.#rival.err}`);
+      return lost() || names.every((name) => of('queued', name));
+    });
     return !lost();
   }
 
