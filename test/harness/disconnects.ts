@@ -113,16 +113,13 @@ export class Trial {
   }
 
   /** What kept the trial from its end. */
-  async #failure(): Promise<unknown> {
-    try {
-      await (this.#of.state === 'holding' ? this.#holding() : this.#waiting());
-      return undefined;
-    } catch (error) {
-      return error;
-    } finally {
+  #failure(): Promise<unknown> {
+    const trial = this.#of.state === 'holding' ? this.#holding() : this.#waiting();
+    const left = () => {
       this.#own?.close();
       this.#cable?.close();
-    }
+    };
+    return trial.catch((error: unknown) => error).finally(left);
   }
 
   async #holding(): Promise<void> {
@@ -175,13 +172,8 @@ export class Trial {
     const { kind, stream, graceMs, deadlineMs } = this.#of;
     const connection = await this.#connection();
     const ttl = span(kind === 'silent' ? SHORT_TTL_MS : LONG_TTL_MS);
-    const acquire = {
-      resources: [this.#resource],
-      owner: 'victim',
-      ttl,
-      wait: WAIT,
-      request_id: this.#requestId,
-    };
+    const asked = { resources: [this.#resource], request_id: this.#requestId };
+    const acquire = { ...asked, owner: 'victim', ttl, wait: WAIT };
     const grace = span(graceMs);
     this.#openedMs = Date.now();
     if (stream === 'hold') this.#stream = connection.hold({ acquire, grace }, deadlineMs);
