@@ -26,6 +26,7 @@ export async function contact(node: Pick<MemberNode, 'ready'>): Promise<string |
   return (await node.ready(CONTACT_MS))?.runId;
 }
 
+/** A node as far as a bootstrap needs it. */
 export type BootNode = Pick<MemberNode, 'id' | 'ready' | 'facts' | 'admin'>;
 
 interface BootstrapOptions {
