@@ -20,6 +20,7 @@ import type { ClusterStatus } from './quorum/status.ts';
 import { embeddedStore, type Store } from './quorum/store.ts';
 import { type Clock, systemClock } from './std/clock.ts';
 import { systemRandom } from './std/random.ts';
+import { heed, unlessTold } from './std/signals.ts';
 import { runPrimary } from './workers/primary.ts';
 import { runWorker, type WorkerDoors } from './workers/worker.ts';
 
@@ -249,20 +250,12 @@ function whyUnready(store: Store, draining: boolean): readonly string[] {
 /** `holdfast serve`: resolves with the exit code once the service has drained. */
 export async function run(settings: Settings, reread: () => Reading): Promise<number> {
   let replica: Replica | undefined;
-  let ended = Promise.resolve();
+  let told = Promise.resolve();
   try {
     const once = { settings, version, reread, bootstrap: () => bootstrap(settings) };
     if (settings.workers > 1) return await runPrimary(once);
-    // Before it starts: until somebody listens, SIGHUP ends a process. `on`, for whoever presses Ctrl-C sends two (npm
-    // passes it on), and the second must not cut the drain short.
-    process.on('SIGHUP', () => void replica?.reload(reread));
-    ended = new Promise<void>((resolve) => {
-      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve());
-    });
-    const starting = startReplica(settings, { reread });
-    starting.catch(() => {});
-    replica = await Promise.race([starting, ended.then(() => undefined)]);
-    // Nobody has been served: what was begun ends with the process.
+    told = heed(() => void replica?.reload(reread));
+    replica = await unlessTold(startReplica(settings, { reread }), told);
     if (replica === undefined) return 0;
   } catch (error) {
     process.stderr.write(
@@ -270,7 +263,7 @@ export async function run(settings: Settings, reread: () => Reading): Promise<nu
     );
     return 2;
   }
-  await ended;
+  await told;
   await replica.drain();
   return 0;
 }

@@ -12,6 +12,7 @@ import type { Probe } from '../domain/probe.ts';
 import { type Refusal, refuse } from '../domain/refusals.ts';
 import { type Bound, listen } from '../edge/listen.ts';
 import { systemClock } from '../std/clock.ts';
+import { heed, unlessTold } from '../std/signals.ts';
 import { Child } from './child.ts';
 import { Connections } from './connections.ts';
 import { Crew, type Life } from './crew.ts';
@@ -30,14 +31,13 @@ export interface PrimaryOptions {
 /** Resolves with the exit code once all workers have ended; throws when the service cannot start, or not go on. */
 export async function runPrimary(options: PrimaryOptions): Promise<number> {
   const primary = new Primary(options);
-  // Before it starts: until somebody listens, a signal ends a process.
-  const told = primary.heed();
+  const told = heed(() => void primary.reload());
   try {
-    const starting = primary.start();
-    starting.catch(() => {});
-    const early = await Promise.race([told.then(() => true), starting]);
-    // Nobody has been served: what was begun ends with the process.
-    return early === true ? 0 : await primary.serve(told);
+    const started = await unlessTold(
+      primary.start().then(() => true),
+      told,
+    );
+    return started === undefined ? 0 : await primary.serve(told);
   } finally {
     await primary.close();
   }
@@ -131,15 +131,6 @@ class Primary {
     if (!this.#draining) await this.#crew.start();
   }
 
-  /** Resolves when the service is told to stop. */
-  heed(): Promise<void> {
-    process.on('SIGHUP', () => void this.#reload());
-    return new Promise((resolve) => {
-      // Not once: a terminal and `npm start` may both send the same signal, and a drain has its own bound.
-      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve());
-    });
-  }
-
   /** Until it is told to stop, or until a worker cannot be replaced any more. */
   async serve(told: Promise<void>): Promise<number> {
     const { workers } = this.#options.settings;
@@ -175,12 +166,12 @@ class Primary {
       confirmed: () => this.#connections.confirmed(number),
       ended: (count) => this.#connections.ended(number, count),
       closing: () => this.#stopTaking(number),
-      reload: () => this.#reload(),
+      reload: () => this.reload(),
     });
   }
 
   /** The workers first: they have what may be wrong with what the settings name. The first that refuses ends it. */
-  async #reload(): Promise<Reloaded | Refusal> {
+  async reload(): Promise<Reloaded | Refusal> {
     const reading = this.#options.reread();
     if (!reading.ok) return this.#reloader.reload(() => reading);
     this.#reloads += 1;
