@@ -28,20 +28,25 @@ afterEach(async () => {
 const start = (of: readonly BootNode[]) =>
   bootstrap({ nodes: of, cluster: 'c', longestTtlMs: 2000, clock: systemClock, random: systemRandom });
 
+const but = (node: RedisNode, other: Partial<BootNode>): BootNode => ({
+  id: node.id,
+  ready: (withinMs) => node.ready(withinMs),
+  facts: () => node.facts(),
+  admin: (op) => node.admin(op),
+  ...other,
+});
+
 /** The node as a caller sees it whose first ask for `kind` fails: it does not get there, or is done and nobody hears of it. */
 function unheard(node: RedisNode, kind: Kind, done: boolean): BootNode {
   let heard = false;
-  return {
-    id: node.id,
-    ready: (withinMs) => node.ready(withinMs),
-    facts: () => node.facts(),
+  return but(node, {
     admin: async (op) => {
       if (op.kind !== kind || heard) return node.admin(op);
       heard = true;
       if (done) await node.admin(op);
       return FAILED;
     },
-  };
+  });
 }
 
 describe.each([0, 2])('an answer of node %i that is lost', (at) => {
@@ -64,12 +69,7 @@ describe.each([0, 2])('an answer of node %i that is lost', (at) => {
 
 test('a node that stays silent is named, with what it said, and is no news of another bootstrap', async () => {
   const [first, second, third] = members as [RedisNode, RedisNode, RedisNode];
-  const mute: BootNode = {
-    id: third.id,
-    ready: (withinMs) => third.ready(withinMs),
-    facts: () => third.facts(),
-    admin: async (op) => (op.kind === 'quarantine' ? FAILED : third.admin(op)),
-  };
+  const mute = but(third, { admin: async (op) => (op.kind === 'quarantine' ? FAILED : third.admin(op)) });
   expect(await start([first, second, mute])).toEqual({
     ok: false,
     lines: ['n3 gave no answer of use (no answer in time); what was claimed sits a quarantine out'],
@@ -78,12 +78,7 @@ test('a node that stays silent is named, with what it said, and is no news of an
 
 test('a node that restarts between the first look and its facts is not written to', async () => {
   const [first, second, third] = members as [RedisNode, RedisNode, RedisNode];
-  const other: BootNode = {
-    id: third.id,
-    ready: (withinMs) => third.ready(withinMs),
-    facts: async () => ({ ...(await third.facts())!, runId: 'another' }),
-    admin: (op) => third.admin(op),
-  };
+  const other = but(third, { facts: async () => ({ ...(await third.facts())!, runId: 'another' }) });
   const before = await nodes.dumps();
   const report = await start([first, second, other]);
   expect(report).toMatchObject({ ok: false, lines: ['n3 has restarted meanwhile; nothing was written'] });

@@ -168,7 +168,11 @@ export class Shift {
   ): Promise<Shift> {
     for (let begun = 1; ; begun += 1) {
       const shift = await Shift.#begin(places, `${fault} ${begun}`, wishes, spans);
-      if (await shift.#stands()) return shift;
+      const stands = await shift.#stands().catch(async (error: unknown) => {
+        await shift.end();
+        throw error;
+      });
+      if (stands) return shift;
       await shift.end();
       if (begun >= BEGUN_MAX) throw new Error(`${begun} times somebody lost a lock before any fault`);
     }
@@ -204,15 +208,9 @@ export class Shift {
 
   /** False: a busy machine took longer over the start of the rival than a lease lives, and somebody has lost one. */
   async #stands(): Promise<boolean> {
-    const of = (event: string, name: string) =>
-      this.#rival.lines.some((line) => line.event === event && line.resource === name);
     const names = this.workers.map(({ name }) => name);
-    const lost = (): boolean => names.some((name) => of('granted', name));
-    await until(`somebody stands in line for each of ${names}`, () => {
-      if (this.#rival.over) throw new Error(`the rival ended: ${this.#rival.err}`);
-      return lost() || names.every((name) => of('queued', name));
-    });
-    return !lost();
+    await Promise.all(names.map((name) => this.#says(name, 'queued', 'granted')));
+    return !names.some((name) => this.granted(name));
   }
 
   of(...looks: readonly Looks[]): Worker[] {
@@ -230,7 +228,7 @@ export class Shift {
 
   /** Resolves when the rival has the lock. */
   async outcome(worker: Worker): Promise<Outcome> {
-    const { atMs } = await this.#says('granted', worker.name);
+    const { atMs } = await this.#says(worker.name, 'granted');
     const grantedMs = atMs as number;
     const times = worker.timesMs;
     const late = times.filter((timeMs) => timeMs >= grantedMs);
@@ -254,8 +252,9 @@ export class Shift {
     rmSync(this.#directory, { recursive: true, force: true });
   }
 
-  #says(event: string, name: string): Promise<Line> {
-    return this.#rival.says(`${event} ${name}`, (line) => line.event === event && line.resource === name);
+  #says(name: string, ...events: readonly string[]): Promise<Line> {
+    const look = ({ event, resource }: Line) => resource === name && events.includes(String(event));
+    return this.#rival.says(`${events.join(' or ')} ${name}`, look);
   }
 }
 
